@@ -1,0 +1,61 @@
+"""The errors this library raises.
+
+Library code raises these and never exits; ``beam_ingest.cli`` turns them into one line on
+stderr and an exit status. Every message is one line that says where, what was expected, what was
+found, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class BeamIngestError(Exception):
+    """Base of every error raised on purpose; ``exit_status`` is what the CLI exits with."""
+
+    exit_status = 1
+
+
+class ConfigError(BeamIngestError):
+    """The dataset file, an option or an argument is wrong; nothing was started."""
+
+    exit_status = 2
+
+
+class StoreError(BeamIngestError):
+    """The store cannot be opened, read or written (full disk, read-only, not a graph)."""
+
+
+class GraphExistsError(StoreError):
+    """The graph exists already and neither ``--resume`` nor ``--overwrite`` was asked for."""
+
+
+class InputError(BeamIngestError):
+    """An input file says something that cannot be true.
+
+    Attributes:
+      file: path or URL of the file at fault.
+      chunk: chunk coordinates as ``x_y_z``, at layer 2 unless the message says otherwise.
+      expected: what the format asks for.
+      found: what the file holds.
+      advice: what to do about it.
+    """
+
+    def __init__(
+        self, file: str, chunk: str, expected: str, found: str, advice: str = "write the file anew"
+    ) -> None:
+        # All five go to Exception.args, so that the error survives pickling between workers.
+        super().__init__(file, chunk, expected, found, advice)
+        self.file = file
+        self.chunk = chunk
+        self.expected = expected
+        self.found = found
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}: chunk {self.chunk}: expected {self.expected}, "
+            f"found {self.found}; {self.advice}"
+        )
+
+
+class ChunksFailedError(BeamIngestError):
+    """Chunks of one layer could not be built; the job stopped before the next layer."""

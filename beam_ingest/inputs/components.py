@@ -1,0 +1,97 @@
+"""Components files: ``components_x_y_z.proto``, which supervoxels the agglomeration joined.
+
+A file is a ``ChunkComponentsMsg``: size, ids…, size, ids… Ids of face-neighbour chunks occur too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from beam_ingest.errors import InputError
+from beam_ingest.graphene import Ids
+from beam_ingest.inputs.messages import ChunkComponentsMsg
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Which component each of n supervoxels belongs to.
+
+    Attributes:
+      ids: supervoxel ids, shape (n,), uint64, sorted and unique.
+      components: component number of each, shape (n,), int64; equal numbers, same component.
+    """
+
+    ids: Ids
+    components: npt.NDArray[np.int64]
+
+
+def components_file_name(coords: tuple[int, int, int]) -> str:
+    """Name of the components file of the chunk at `coords`, below ``data_source.COMPONENTS``."""
+    x, y, z = coords
+    return f"components_{x}_{y}_{z}.proto"
+
+
+def encode_components(mapping: Mapping) -> bytes:
+    """The content of a components file; components in order of their number, ids ascending."""
+    order = np.argsort(mapping.components, kind="stable")
+    ids = mapping.ids[order]
+    _, starts, sizes = np.unique(mapping.components[order], return_index=True, return_counts=True)
+    message: Any = ChunkComponentsMsg()
+    message.components.extend(np.insert(ids, starts, sizes.astype(np.uint64)).tolist())
+    return message.SerializeToString()  # type: ignore[no-any-return]
+
+
+def decode_components(data: bytes, file: str, chunk: str) -> Mapping:
+    """Parse the content of a components file.
+
+    Args:
+      data: the file's bytes.
+      file: its path, for messages.
+      chunk: ``x_y_z``, for messages.
+
+    Raises:
+      InputError: when the protobuf is broken, a size overruns, or an id is in two components.
+    """
+    message: Any = ChunkComponentsMsg()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise InputError(file, chunk, "a ChunkComponentsMsg protobuf", f"broken bytes ({error})") from None
+    numbers = np.fromiter(message.components, np.uint64, count=len(message.components))
+    starts, sizes = _component_starts(numbers, file, chunk)
+    ids = np.delete(numbers, starts)
+    components = np.repeat(np.arange(sizes.size), sizes)
+    order = np.argsort(ids, kind="stable")
+    ids, components = ids[order], components[order]
+    twice = np.flatnonzero(ids[1:] == ids[:-1])
+    different = twice[components[twice] != components[twice + 1]]
+    if different.size:
+        raise InputError(
+            file, chunk, "every supervoxel in one component", f"{ids[different[0]]} in two of them"
+        )
+    if twice.size:
+        ids, components = np.delete(ids, twice), np.delete(components, twice)
+    return Mapping(ids, components)
+
+
+def _component_starts(
+    numbers: Ids, file: str, chunk: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Positions of the sizes among `numbers`, and the sizes."""
+    starts, sizes = [], []
+    at, end = 0, int(numbers.size)
+    while at < end:  # one turn a component: each start is known only from the one before
+        size = int(numbers[at])
+        if at + 1 + size > end:
+            raise InputError(
+                file, chunk, f"a component of {size} ids", f"{end - at - 1} ids up to the file's end"
+            )
+        starts.append(at)
+        sizes.append(size)
+        at += 1 + size
+    return np.array(starts, np.int64), np.array(sizes, np.int64)

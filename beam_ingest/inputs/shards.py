@@ -1,0 +1,94 @@
+"""Shard files of raw agglomeration: ``chunked_rg/*.data`` and ``remap/*.data``.
+
+A shard file holds the payloads of several chunks:
+
+    ``SO01`` | index offset u64 | index length u64 | payload, crc32 | ... | index records, crc32
+
+All numbers are little endian. Index length and payload sizes count their crc32 (4 bytes). An index
+record is the layer-1 chunk id (two of them for edges between chunks), offset and size, all u64.
+Source: pychunkedgraph/ingest/ran_agglomeration.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_ingest.errors import InputError
+from beam_ingest.graphene import Ids
+
+MAGIC = b"SO01"
+_HEADER_BYTES = 20
+_CRC_BYTES = 4
+
+
+def encode_shard(chunk_ids: Ids, payloads: Sequence[bytes]) -> bytes:
+    """The content of a shard file.
+
+    Args:
+      chunk_ids: layer-1 chunk ids of the payloads, shape (n,), or (n, 2) for pairs of chunks.
+      payloads: n payloads without their crc.
+    """
+    keys = np.asarray(chunk_ids, "<u8").reshape(len(payloads), -1)
+    body = [payload + _crc(payload) for payload in payloads]
+    sizes = np.array([len(payload) for payload in body], "<u8")
+    ends = np.cumsum(sizes, dtype="<u8") + np.uint64(_HEADER_BYTES)
+    index = np.column_stack([keys, ends - sizes, sizes]).astype("<u8").tobytes()
+    index += _crc(index)
+    offset = int(ends[-1]) if payloads else _HEADER_BYTES
+    header = MAGIC + np.array([offset, len(index)], "<u8").tobytes()
+    return header + b"".join(body) + index
+
+
+def decode_shard(
+    data: bytes, ids_per_record: int, item_bytes: int, file: str
+) -> Iterator[tuple[tuple[int, ...], memoryview]]:
+    """Yield ``(chunk ids, payload)`` of every record of a shard file, crcs checked.
+
+    Args:
+      data: the file's bytes.
+      ids_per_record: 1, or 2 for edges between chunks.
+      item_bytes: a payload is a whole number of items of so many bytes.
+      file: its path, for messages.
+
+    Raises:
+      InputError: when magic, index, a crc or a payload's length is wrong.
+    """
+    for record in _index(data, ids_per_record, file).tolist():
+        *chunk_ids, offset, size = record
+        name = "_".join(str(chunk_id) for chunk_id in chunk_ids)
+        if size < _CRC_BYTES or offset < _HEADER_BYTES or offset + size > len(data):
+            raise InputError(
+                file, name, f"a payload within the file's {len(data)} bytes", f"offset {offset}, size {size}"
+            )
+        stored = memoryview(data)[offset : offset + size]
+        payload = stored[:-_CRC_BYTES]
+        if _crc(payload) != stored[-_CRC_BYTES:]:
+            raise InputError(file, name, "a payload with its crc32", "a payload whose crc32 differs")
+        if len(payload) % item_bytes:
+            raise InputError(file, name, f"records of {item_bytes} bytes", f"{len(payload)} bytes")
+        yield tuple(chunk_ids), payload
+
+
+def _index(data: bytes, ids_per_record: int, file: str) -> npt.NDArray[np.uint64]:
+    if len(data) < _HEADER_BYTES or data[:4] != MAGIC:
+        raise InputError(file, "any", f"a shard file ({MAGIC.decode()})", f"{bytes(data[:4])!r}, {len(data)} bytes")
+    offset, size = np.frombuffer(data[4:_HEADER_BYTES], "<u8").tolist()
+    record_bytes = 8 * (ids_per_record + 2)
+    if offset < _HEADER_BYTES or offset + size > len(data) or size < _CRC_BYTES:
+        raise InputError(
+            file, "any", f"an index within the file's {len(data)} bytes", f"offset {offset}, length {size}"
+        )
+    index = data[offset : offset + size]
+    if _crc(index[:-_CRC_BYTES]) != index[-_CRC_BYTES:]:
+        raise InputError(file, "any", "an index with its crc32", "an index whose crc32 differs")
+    if (size - _CRC_BYTES) % record_bytes:
+        raise InputError(file, "any", f"index records of {record_bytes} bytes", f"{size - _CRC_BYTES} bytes")
+    return np.frombuffer(index[:-_CRC_BYTES], "<u8").reshape(-1, ids_per_record + 2)
+
+
+def _crc(data: bytes | memoryview) -> bytes:
+    return crc32(data).to_bytes(_CRC_BYTES, "little")
