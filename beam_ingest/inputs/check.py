@@ -1,0 +1,109 @@
+"""What must be true of a chunk's edges and components before a graph is built from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_ingest.errors import InputError
+from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.inputs.components import Mapping
+from beam_ingest.inputs.edges import ChunkEdges, Edges
+
+Mask = npt.NDArray[np.bool_]
+
+
+class ChunkChecker:
+    """Checks the inputs of one chunk.
+
+    Args:
+      grid: the chunk grid.
+      coords: the chunk's coordinates.
+    """
+
+    def __init__(self, grid: ChunkGrid, coords: tuple[int, int, int]) -> None:
+        self._grid = grid
+        self._name = "{}_{}_{}".format(*coords)
+        self._chunk = np.uint64(grid.chunk_id(SUPERVOXEL_LAYER, coords))
+        self._shift = np.uint64(grid.segment_bits(SUPERVOXEL_LAYER))
+
+    def edges(self, edges: ChunkEdges, file: str) -> ChunkEdges:
+        """The edges with swapped pairs put right.
+
+        Raises:
+          InputError: naming the first id that is not a supervoxel of the grid, the first in-chunk
+            edge that leaves the chunk, or the first other edge with no or both ends in it.
+        """
+        within = edges.in_chunk
+        for ids in (within.node_ids1, within.node_ids2):
+            outside = np.flatnonzero(~self._in_chunk(ids) | (ids == self._chunk))
+            if outside.size:
+                self._supervoxels(ids[outside[:1]], "in_chunk", file)
+                at = outside[0]
+                raise InputError(
+                    file,
+                    self._name,
+                    "in_chunk edges with both ends in the chunk",
+                    f"the edge {within.node_ids1[at]} - {within.node_ids2[at]}",
+                )
+        return ChunkEdges(
+            in_chunk=within,
+            cross_chunk=self._leaving(edges.cross_chunk, "cross_chunk", file),
+            between_chunk=self._leaving(edges.between_chunk, "between_chunk", file),
+        )
+
+    def mapping(self, mapping: Mapping, file: str) -> Mapping:
+        """The mapping itself.
+
+        Raises:
+          InputError: naming the first id that is not a supervoxel of the grid.
+        """
+        self._supervoxels(mapping.ids, "components", file)
+        return mapping
+
+    def _in_chunk(self, ids: Ids) -> Mask:
+        return (ids ^ self._chunk) >> self._shift == 0
+
+    def _leaving(self, edges: Edges, group: str, file: str) -> Edges:
+        first, second = self._in_chunk(edges.node_ids1), self._in_chunk(edges.node_ids2)
+        wrong = np.flatnonzero(first == second)
+        if wrong.size:
+            at = wrong[0]
+            pair = f"the edge {edges.node_ids1[at]} - {edges.node_ids2[at]} with "
+            found = pair + ("both ends in the chunk" if first[at] else "no end in the chunk")
+            raise InputError(file, self._name, f"{group} edges that leave the chunk", found)
+        if not first.all():
+            own = np.where(first, edges.node_ids1, edges.node_ids2)
+            partner = np.where(first, edges.node_ids2, edges.node_ids1)
+            edges = replace(edges, node_ids1=own, node_ids2=partner)
+        self._supervoxels(edges.node_ids1, group, file)
+        self._supervoxels(edges.node_ids2, group, file)
+        return edges
+
+    def _supervoxels(self, ids: Ids, where: str, file: str) -> None:
+        """Raise unless all `ids` are supervoxels of the grid."""
+        if ids.size == 0:
+            return
+        grid = self._grid
+        layers = ids >> np.uint64(64 - grid.layer_id_bits)
+        wrong = np.flatnonzero(layers != SUPERVOXEL_LAYER)
+        if wrong.size:
+            found = f"{ids[wrong[0]]} of layer {layers[wrong[0]]}"
+            raise InputError(file, self._name, f"{where} ids of layer {SUPERVOXEL_LAYER}", found)
+        wrong = np.flatnonzero(grid.segments(ids, SUPERVOXEL_LAYER) == 0)
+        if wrong.size:
+            raise InputError(
+                file, self._name, f"{where} ids with segments from 1", f"{ids[wrong[0]]} with segment 0"
+            )
+        coords = grid.coords(ids, SUPERVOXEL_LAYER)
+        wrong = np.flatnonzero((coords >= np.array(grid.bounds(ATOMIC_LAYER))).any(axis=1))
+        if wrong.size:
+            x, y, z = coords[wrong[0]].tolist()
+            raise InputError(
+                file,
+                self._name,
+                f"{where} ids within the {'x'.join(map(str, grid.chunks))} chunks of the grid",
+                f"{ids[wrong[0]]} of chunk {x}_{y}_{z}",
+            )

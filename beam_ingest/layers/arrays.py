@@ -1,0 +1,70 @@
+"""Sorting and grouping of id arrays that every layer's kernel needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from beam_ingest.graphene import Ids
+
+Indices = npt.NDArray[np.int64]
+
+
+def unique_pairs(first: Ids, second: Ids) -> Indices:
+    """Positions, shape (m,), that pick every pair of two (n,) arrays once, sorted by first, then second."""
+    order = np.lexsort((second, first))
+    if order.size:
+        a, b = first[order], second[order]
+        fresh = np.empty(order.size, bool)
+        fresh[0] = True
+        np.logical_or(a[1:] != a[:-1], b[1:] != b[:-1], out=fresh[1:])
+        order = order[fresh]
+    return order
+
+
+def group_starts(keys: npt.NDArray[np.generic]) -> Indices:
+    """Positions, shape (groups,), where a new value begins in the sorted `keys`, shape (n,)."""
+    if keys.size == 0:
+        return np.empty(0, np.int64)
+    return np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
+
+
+def offsets(starts: Indices, total: int) -> Indices:
+    """`starts` of groups with the end of the last one, shape (groups + 1,)."""
+    return np.append(starts, total)
+
+
+def find(table: Ids, ids: Ids) -> tuple[Indices, npt.NDArray[np.bool_]]:
+    """Where each of `ids` stands in the sorted `table`, and whether it does.
+
+    Positions of ids that are not in the table are valid but mean nothing.
+    """
+    if table.size == 0:
+        return np.zeros(ids.size, np.int64), np.zeros(ids.size, bool)
+    at = np.minimum(np.searchsorted(table, ids), table.size - 1)
+    return at, table[at] == ids
+
+
+def components(size: int, left: Indices, right: Indices) -> Indices:
+    """Connected components of the nodes 0..size-1 under the edges (left, right).
+
+    Returns:
+      Component numbers, shape (size,), numbered in order of their lowest node.
+    """
+    graph = coo_array((np.ones(left.size, np.int8), (left, right)), shape=(size, size))
+    count, labels = connected_components(graph, directed=False)
+    lowest = np.empty(count, np.int64)
+    lowest[labels[::-1]] = np.arange(size - 1, -1, -1)  # the last write, the lowest node, stays
+    rank = np.empty(count, np.int64)
+    rank[np.argsort(lowest)] = np.arange(count)
+    return rank[labels]
+
+
+def splitmix64(values: Ids) -> Ids:
+    """The finaliser of Vigna's splitmix64 generator: a bijection of uint64 that mixes all bits."""
+    mixed = values + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
