@@ -99,7 +99,8 @@ def names(cells: Mapping[Key, bytes], layer_id_bits: int = 8) -> dict[str, list[
         return (node >> (64 - layer_id_bits), lowest[node])
 
     parents = [(*name(child), *name(parent)) for child, parent in parent_of.items()]
-    atomic, cross = [], []
+    atomic: list[tuple[int, ...]] = []
+    cross: list[tuple[int, ...]] = []
     for (row, _, column), value in cells.items():
         if column.startswith(_ATOMIC):
             k = int(column.removeprefix(_ATOMIC))

@@ -20,21 +20,22 @@ GRIDS: tuple[Coords, ...] = (
     (2, 1, 1),
     (1, 1, 3),
     (2, 2, 2),
-    (1, 4, 1),
     (3, 3, 3),
     (4, 4, 4),
     (5, 4, 1),
-    (1, 1, 9),
     (7, 5, 2),
     (8, 8, 2),
-    (17, 2, 1),
-    (33, 1, 1),
+    (1, 1, 9),
+    (16, 3, 2),
     (13, 10, 7),
+    (2, 30, 1),
+    (33, 1, 1),
+    (1, 1, 64),
 )
-"""Chunk counts that the strategies draw from: one to seven layers of parents, even and odd, flat and deep."""
+"""Chunk counts that the strategies draw from: one to six layers of parents, even and odd, flat and deep."""
 
-_MAX_SEGMENTS_DRAWN = 6
-_MIN_SEGMENT_BITS = 3
+_MOST_IN_A_CHUNK = 6
+_FEWEST_SEGMENT_BITS = 3
 _DEFAULT = Grid((2, 2, 2))
 
 
@@ -45,7 +46,7 @@ def grids(draw: st.DrawFn, chunk_counts: Sequence[Coords] = GRIDS) -> Grid:
     root_layer = Grid(chunks).root_layer
     fewest_layer_bits, fewest_spatial_bits = root_layer.bit_length(), root_layer - 2
     layer_bits = draw(st.sampled_from([8, 8, 8, fewest_layer_bits, fewest_layer_bits + 1, 10, 12]))
-    most_spatial_bits = (64 - layer_bits - _MIN_SEGMENT_BITS) // 3
+    most_spatial_bits = (64 - layer_bits - _FEWEST_SEGMENT_BITS) // 3
     spatial_bits = draw(
         st.sampled_from(
             [_DEFAULT.spatial_bits, _DEFAULT.spatial_bits, fewest_spatial_bits, most_spatial_bits]
@@ -104,11 +105,11 @@ def datasets(
 
 @st.composite
 def _walks(draw: st.DrawFn, chunks: Coords, max_steps: int) -> list[Coords]:
-    """Chunks in a row that share faces; half of the walks first cross a plane between high layers."""
+    """Chunks in a row that share faces; most walks first cross a plane between high layers."""
     at = [draw(st.integers(0, n - 1)) for n in chunks]
     long_axes = [axis for axis, n in enumerate(chunks) if n > 1]
     walk = []
-    if draw(st.booleans()):
+    if draw(st.integers(0, 2)):
         axis = draw(st.sampled_from(long_axes))
         planes = [plane for plane in (1 << i for i in range(9)) if plane < chunks[axis]]
         at[axis] = draw(st.sampled_from([*reversed(planes), planes[-1]]))
@@ -129,7 +130,8 @@ def _supervoxels(draw: st.DrawFn, grid: Grid, coords: Coords) -> list[int]:
     """Ids in one chunk: segments low, anywhere, or at the very top."""
     top = 2 ** grid.segment_bits(1) - 1
     segment = st.integers(1, min(7, top)) | st.integers(1, top) | st.integers(max(1, top - 2), top)
-    segments = draw(st.lists(segment, min_size=1, max_size=_MAX_SEGMENTS_DRAWN, unique=True))
+    count = draw(st.integers(1, _MOST_IN_A_CHUNK))
+    segments = draw(st.lists(segment, min_size=count, max_size=count, unique=True))
     return [grid.node_id(1, coords, segment) for segment in segments]
 
 
@@ -148,7 +150,7 @@ def _draw_edges(draw: st.DrawFn, sketch: _Sketch, contacts: list[tuple[Coords, C
             st.sampled_from(sketch.supervoxels[here]), st.sampled_from(sketch.supervoxels[there])
         )
         kinds = st.sampled_from(["cross", "active", "active", "inactive"])
-        for edge, kind in draw(st.lists(st.tuples(ends, kinds), max_size=3)):
+        for edge, kind in draw(st.lists(st.tuples(ends, kinds), min_size=1, max_size=3)):
             (sketch.cross if kind == "cross" else sketch.between).append(edge)
             sketch.active += [edge] * (kind == "active")
 
@@ -156,7 +158,7 @@ def _draw_edges(draw: st.DrawFn, sketch: _Sketch, contacts: list[tuple[Coords, C
 def _draw_chunks(draw: st.DrawFn, grid: Grid, sketch: _Sketch) -> dict[Coords, Chunk]:
     """What the files of each chunk list."""
     component_of = _draw_mapping(draw, sketch)
-    shuffle = random.Random(draw(st.integers(0, 2**16))).shuffle
+    rng = random.Random(draw(st.integers(0, 2**16)))
     lists: dict[Coords, dict[str, list[Edge]]] = defaultdict(lambda: defaultdict(list))
     mentioned: dict[Coords, set[int]] = defaultdict(set)
     for coords, inside in sketch.supervoxels.items():
@@ -181,8 +183,11 @@ def _draw_chunks(draw: st.DrawFn, grid: Grid, sketch: _Sketch) -> dict[Coords, C
             if sv in mentioned[coords] or (strangers and component % 3 == 0):
                 components[component].append(sv)
         groups = list(components.values())
-        for items in (groups, *groups, *lists[coords].values()):
-            shuffle(items)
+        rng.shuffle(groups)
+        for group in groups:
+            rng.shuffle(group)
+        for pairs in lists[coords].values():
+            rng.shuffle(pairs)
         edges = {kind: tuple(pairs) for kind, pairs in lists[coords].items()}
         chunk = Chunk(**edges, components=tuple(map(tuple, groups)))
         if chunk:

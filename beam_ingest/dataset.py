@@ -1,0 +1,230 @@
+"""The dataset file: what PyChunkedGraph's users write, read and checked.
+
+Source of the keys: pychunkedgraph/ingest/utils.py (``bootstrap``), graph/meta.py (``GraphConfig``,
+``DataSource``) and ingest/__init__.py (``IngestConfig``).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from beam_ingest.errors import ConfigError
+from beam_ingest.graphene import FANOUT
+from beam_ingest.inputs.agglomeration import DATA_VERSIONS
+
+_SECTIONS = ("data_source", "graph_config", "ingest_config", "backend_client")
+_OTHERS = ("mesh_config", "meshing_config", "meshing", "l2cache_config", "l2cache", "cave_config", "cave")
+"""Sections for other programs that read the same file; accepted and left alone."""
+_DATA_SOURCE = ("EDGES", "COMPONENTS", "WATERSHED", "DATA_VERSION", "CV_MIP")
+_GRAPH_CONFIG = (
+    "CHUNK_SIZE", "FANOUT", "LAYER_ID_BITS", "SPATIAL_BITS", "ID_PREFIX", "OVERWRITE", "ROOT_COUNTERS",
+)  # fmt: skip
+_INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER")
+_BACKEND_CLIENT = ("TYPE", "CONFIG")
+_BACKEND_CONFIG = {
+    "bigtable": ("PROJECT", "INSTANCE", "ADMIN", "READ_ONLY", "CREDENTIALS", "MAX_ROW_KEY_COUNT"),
+    "sqlite": ("PATH",),
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset file, checked.
+
+    Attributes:
+      path: where it was read from.
+      text: its content.
+      edges: URL of the folder of edges files, or None.
+      components: URL of the folder of components files, or None.
+      watershed: URL of the precomputed volume.
+      data_version: layout of raw edge records (2, 3 or 4), or None.
+      cv_mip: mip level that servers read the watershed at.
+      chunk_size: voxels of a layer-2 chunk along x, y and z.
+      fanout: child chunks per axis of a parent; always 2.
+      layer_id_bits: bits of an id that hold the layer.
+      spatial_bits: bits per axis of an id of layers 1 and 2.
+      id_prefix: what PyChunkedGraph puts before the graph id.
+      root_counters: a setting of servers, passed on.
+      agglomeration: URL of the raw agglomeration, or None.
+      backend_type: ``sqlite`` or ``bigtable``, or None.
+      backend_config: its settings.
+    """
+
+    path: str
+    text: str
+    edges: str | None
+    components: str | None
+    watershed: str
+    data_version: int | None
+    cv_mip: int
+    chunk_size: tuple[int, int, int]
+    fanout: int
+    layer_id_bits: int
+    spatial_bits: int
+    id_prefix: str
+    root_counters: int
+    agglomeration: str | None
+    backend_type: str | None
+    backend_config: Mapping[str, Any]
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Dataset:
+        """Read and check the dataset file at `path`, a local path or a URL that cloud-files knows.
+
+        Raises:
+          ConfigError: naming the file, the key, what it should hold and what it holds.
+        """
+        return cls.from_text(_read(str(path)), str(path))
+
+    @classmethod
+    def from_text(cls, text: str, path: str) -> Dataset:
+        """Check the `text` of a dataset file; relative paths in it start from the folder of `path`."""
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        file = _Section(path, "", content, (*_SECTIONS, *_OTHERS), required=True)
+        source = file.section("data_source", _DATA_SOURCE, required=True)
+        graph = file.section("graph_config", _GRAPH_CONFIG, required=True)
+        ingest = file.section("ingest_config", _INGEST_CONFIG)
+        backend = file.section("backend_client", _BACKEND_CLIENT)
+        backend_type = backend.text("TYPE", None)
+        if backend_type is not None and backend_type not in _BACKEND_CONFIG:
+            backend.wrong("TYPE", f"one of {', '.join(sorted(_BACKEND_CONFIG))}")
+        settings = backend.section("CONFIG", _BACKEND_CONFIG.get(backend_type or "", ()))
+        data_version = source.integer("DATA_VERSION", None)
+        if data_version is not None and data_version not in DATA_VERSIONS:
+            source.wrong("DATA_VERSION", f"one of {', '.join(map(str, DATA_VERSIONS))}")
+        fanout = graph.integer("FANOUT", FANOUT)
+        if fanout != FANOUT:
+            graph.wrong("FANOUT", f"{FANOUT}, the only one that PyChunkedGraph's layer bounds support")
+        return cls(
+            path=path,
+            text=text,
+            edges=source.url("EDGES", None),
+            components=source.url("COMPONENTS", None),
+            watershed=source.url("WATERSHED").removeprefix("precomputed://"),
+            data_version=data_version,
+            cv_mip=source.integer("CV_MIP", 0),
+            chunk_size=graph.triple("CHUNK_SIZE"),
+            fanout=fanout,
+            layer_id_bits=graph.integer("LAYER_ID_BITS", 8),
+            spatial_bits=graph.integer("SPATIAL_BITS", 10),
+            id_prefix=graph.text("ID_PREFIX", ""),
+            root_counters=graph.integer("ROOT_COUNTERS", 8),
+            agglomeration=ingest.url("AGGLOMERATION", None),
+            backend_type=backend_type,
+            backend_config=settings.content,
+        )
+
+
+def _read(path: str) -> str:
+    try:
+        if "://" in path:
+            from cloudfiles import CloudFile  # only for remote dataset files: a slow import
+
+            content = CloudFile(path).get()
+            if content is None:
+                raise ConfigError(f"{path}: no such dataset file")
+            return str(content.decode("utf-8"))
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such dataset file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not YAML: it is not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: the dataset file cannot be read: {error.strerror}") from None
+
+
+_MISSING: Any = object()
+
+
+class _Section:
+    """One mapping of the file, whose values are taken out by type."""
+
+    def __init__(
+        self, path: str, name: str, content: object, keys: tuple[str, ...], required: bool = False
+    ) -> None:
+        self._path = path
+        self._name = name
+        self._where = f"{path}: {name}" if name else path
+        if content is None and not required:
+            content = {}
+        if not isinstance(content, dict):
+            what = f"expected a mapping of {', '.join(keys)}" if keys else "expected a mapping"
+            raise ConfigError(f"{self._where}: {what}, found {_kind(content)}")
+        self.content: Mapping[str, Any] = content
+        for key in content:
+            if key not in keys:
+                near = difflib.get_close_matches(str(key), keys, 1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys) or 'none'}"
+                raise ConfigError(f"{self._where}: unknown key {key!r}; {hint}")
+
+    def section(self, key: str, keys: tuple[str, ...], required: bool = False) -> _Section:
+        """The mapping under `key`; an absent one is empty unless it is required."""
+        name = f"{self._name}.{key}" if self._name else key
+        if required and key not in self.content:
+            raise ConfigError(f"{self._where}: the key {key} is missing")
+        return _Section(self._path, name, self.content.get(key), keys, required)
+
+    def wrong(self, key: str, expected: str) -> NoReturn:
+        """Refuse the value under `key`."""
+        found = _kind(self.content[key])
+        raise ConfigError(f"{self._where}.{key}: expected {expected}, found {found}")
+
+    def _value(self, key: str, default: Any) -> Any:
+        value = self.content.get(key)
+        if value is not None:
+            return value
+        if default is _MISSING:
+            raise ConfigError(f"{self._where}: the key {key} is missing")
+        return default
+
+    def integer(self, key: str, default: Any = _MISSING) -> Any:
+        """A whole number from 0."""
+        value = self._value(key, default)
+        if value is not default and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+            self.wrong(key, "a whole number")
+        return value
+
+    def text(self, key: str, default: Any = _MISSING) -> Any:
+        """A text."""
+        value = self._value(key, default)
+        if value is not default and not isinstance(value, str):
+            self.wrong(key, "a text")
+        return value
+
+    def triple(self, key: str) -> tuple[int, int, int]:
+        """Three whole numbers from 1: along x, y and z."""
+        value = self._value(key, _MISSING)
+        if (
+            not isinstance(value, list)
+            or len(value) != 3
+            or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value)
+        ):
+            self.wrong(key, "three whole numbers above 0, [x, y, z]")
+        return (value[0], value[1], value[2])
+
+    def url(self, key: str, default: Any = _MISSING) -> Any:
+        """A URL; local paths, relative ones from the file's folder, become ``file://`` URLs."""
+        value = self.text(key, default)
+        if value is default or value == "":
+            return self._value(key, default) if value else None
+        if "://" in value:
+            return value.rstrip("/")
+        folder = self._path.rpartition("/")[0] if "://" in self._path else ""
+        if folder:
+            return f"{folder}/{value.removeprefix('./')}".rstrip("/")
+        return (Path(self._path).parent / value).resolve().as_uri()
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    return "nothing" if value is None else f"{type(value).__name__} {value!r}"
