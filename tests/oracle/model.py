@@ -51,16 +51,16 @@ class Grid:
 
     def node_id(self, layer: int, coords: Coords, segment: int) -> int:
         """The id of node `segment` of the chunk at `coords`."""
-        if not 0 <= segment < 2 ** self.segment_bits(layer):
+        if not 0 <= segment < (1 << self.segment_bits(layer)):
             raise ValueError(
                 f"segment {segment} does not fit in {self.segment_bits(layer)} bits at layer {layer}"
             )
         node = layer
         for coordinate in coords:
-            if not 0 <= coordinate < 2 ** self.axis_bits(layer):
+            if not 0 <= coordinate < (1 << self.axis_bits(layer)):
                 raise ValueError(f"coordinates {coords} do not fit in an id of layer {layer}")
-            node = node * 2 ** self.axis_bits(layer) + coordinate
-        return node * 2 ** self.segment_bits(layer) + segment
+            node = node * (1 << self.axis_bits(layer)) + coordinate
+        return node * (1 << self.segment_bits(layer)) + segment
 
     def chunk_id(self, layer: int, coords: Coords) -> int:
         """The id of a chunk: that of a node with segment 0."""
@@ -72,14 +72,14 @@ class Grid:
 
     def segment_of(self, node: int) -> int:
         """The segment of a node."""
-        return node % 2 ** self.segment_bits(self.layer_of(node))
+        return node % (1 << self.segment_bits(self.layer_of(node)))
 
     def coords_of(self, node: int) -> Coords:
         """The coordinates of the chunk in which a node was made, in chunks of its own layer."""
         layer = self.layer_of(node)
         bits = self.axis_bits(layer)
         packed = node >> self.segment_bits(layer)
-        x, y, z = (packed >> (shift * bits) & (2**bits - 1) for shift in (2, 1, 0))
+        x, y, z = (packed >> (shift * bits) & ((1 << bits) - 1) for shift in (2, 1, 0))
         return (x, y, z)
 
     def chunk_of(self, node: int) -> int:

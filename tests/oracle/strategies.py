@@ -34,15 +34,18 @@ GRIDS: tuple[Coords, ...] = (
 )
 """Chunk counts that the strategies draw from: one to six layers of parents, even and odd, flat and deep."""
 
-_MOST_IN_A_CHUNK = 6
+_PER_CHUNK = (1, 1, 2, 3, 4, 6)
 _FEWEST_SEGMENT_BITS = 3
+_DEEP = 5
+"""The lowest root layer below which a node can skip layers and still not be a root: 2, 4, 5."""
 _DEFAULT = Grid((2, 2, 2))
 
 
 @st.composite
 def grids(draw: st.DrawFn, chunk_counts: Sequence[Coords] = GRIDS) -> Grid:
     """Grids with the default id format, or with any that can hold them."""
-    chunks = draw(st.sampled_from(list(chunk_counts)))
+    deep = [chunks for chunks in chunk_counts if Grid(chunks).root_layer >= _DEEP] or chunk_counts
+    chunks = draw(st.sampled_from(chunk_counts) | st.sampled_from(deep) | st.sampled_from(deep))
     root_layer = Grid(chunks).root_layer
     fewest_layer_bits, fewest_spatial_bits = root_layer.bit_length(), root_layer - 2
     layer_bits = draw(st.sampled_from([8, 8, 8, fewest_layer_bits, fewest_layer_bits + 1, 10, 12]))
@@ -91,7 +94,7 @@ def datasets(
     grid = draw(grids(chunk_counts))
     contacts: list[tuple[Coords, Coords]] = []
     places: set[Coords] = set()
-    for _ in range(draw(st.integers(1, max_walks))):
+    for _ in range(draw(st.integers(1, max_walks) | st.just(max_walks))):
         walk = draw(_walks(grid.chunks, max_steps))
         places.update(walk)
         contacts += itertools.pairwise(walk)
@@ -109,18 +112,17 @@ def _walks(draw: st.DrawFn, chunks: Coords, max_steps: int) -> list[Coords]:
     at = [draw(st.integers(0, n - 1)) for n in chunks]
     long_axes = [axis for axis, n in enumerate(chunks) if n > 1]
     walk = []
-    if draw(st.integers(0, 2)):
+    if draw(st.integers(0, 4)):
         axis = draw(st.sampled_from(long_axes))
         planes = [plane for plane in (1 << i for i in range(9)) if plane < chunks[axis]]
         at[axis] = draw(st.sampled_from([*reversed(planes), planes[-1]]))
         walk.append((at[0], at[1], at[2]))
         at[axis] -= 1
     walk.append((at[0], at[1], at[2]))
-    for axis, step in draw(
-        st.lists(st.tuples(st.sampled_from(long_axes), st.sampled_from([-1, 1])), max_size=max_steps)
-    ):
-        if 0 <= at[axis] + step < chunks[axis]:
-            at[axis] += step
+    step = st.tuples(st.sampled_from(long_axes), st.sampled_from([-1, 1]))
+    for axis, by in draw(st.lists(step, max_size=max_steps)):
+        if 0 <= at[axis] + by < chunks[axis]:
+            at[axis] += by
             walk.append((at[0], at[1], at[2]))
     return walk
 
@@ -130,7 +132,7 @@ def _supervoxels(draw: st.DrawFn, grid: Grid, coords: Coords) -> list[int]:
     """Ids in one chunk: segments low, anywhere, or at the very top."""
     top = 2 ** grid.segment_bits(1) - 1
     segment = st.integers(1, min(7, top)) | st.integers(1, top) | st.integers(max(1, top - 2), top)
-    count = draw(st.integers(1, _MOST_IN_A_CHUNK))
+    count = draw(st.sampled_from(_PER_CHUNK))
     segments = draw(st.lists(segment, min_size=count, max_size=count, unique=True))
     return [grid.node_id(1, coords, segment) for segment in segments]
 
@@ -140,7 +142,8 @@ def _draw_edges(draw: st.DrawFn, sketch: _Sketch, contacts: list[tuple[Coords, C
     for inside in sketch.supervoxels.values():
         if len(inside) > 1:
             pair = st.lists(st.sampled_from(inside), min_size=2, max_size=2, unique=True)
-            for (a, b), active in draw(st.lists(st.tuples(pair, st.booleans()), max_size=len(inside))):
+            fewest = draw(st.sampled_from([1, 1, 0]))
+            for (a, b), active in draw(st.lists(st.tuples(pair, st.booleans()), min_size=fewest, max_size=6)):
                 sketch.in_chunk.append((a, b))
                 sketch.active += [(a, b)] * active
     for here, there in contacts:

@@ -1,0 +1,192 @@
+"""One ingest: what is built, from what, into which store, under which timestamp."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+
+from beam_ingest import progress, table
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import ConfigError, GraphExistsError
+from beam_ingest.graphene import ChunkGrid
+from beam_ingest.inputs.watershed import chunk_grid, read_watershed
+from beam_ingest.meta import encode_meta
+from beam_ingest.stores import Store, open_store
+from beam_ingest.version import __version__
+
+_GRAPH_ID = re.compile(r"[_a-zA-Z0-9][-_.a-zA-Z0-9]{0,49}")
+"""What Bigtable takes as the name of a table."""
+
+
+@dataclass(frozen=True)
+class IngestJob:
+    """One ingest; travels to the workers with every transform.
+
+    Attributes:
+      graph_id: the graph to build.
+      dataset: what it is built from.
+      grid: the chunk grid.
+      resolution: size of a voxel in nanometres along x, y and z.
+      store: URL of the store (`beam_ingest.stores.store_url`).
+      graph_version: 3 or 2, the major version of PyChunkedGraph that opens it.
+      raw: read raw agglomeration instead of edges and components files.
+      test: write only the eight chunks at the centre, and their parent.
+      require_files: an absent edges or components file is an error.
+      timestamp: of every cell, microseconds since 1970, whole milliseconds; 0 until it is started.
+      resume: chunks that are marked done are not written again.
+    """
+
+    graph_id: str
+    dataset: Dataset
+    grid: ChunkGrid
+    resolution: tuple[float, float, float]
+    store: str
+    graph_version: int = 3
+    raw: bool = False
+    test: bool = False
+    require_files: bool = False
+    timestamp: int = 0
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        where = self.dataset.path
+        if not _GRAPH_ID.fullmatch(self.graph_id):
+            raise ConfigError(
+                f"graph id {self.graph_id!r}: expected up to 50 letters, digits, '_', '-' and '.', "
+                "not beginning with '-' or '.' (it names a Bigtable table)"
+            )
+        if self.graph_version not in table.VERSIONS:
+            raise ConfigError(f"graph version {self.graph_version}: expected one of {sorted(table.VERSIONS)}")
+        if self.raw and self.dataset.agglomeration is None:
+            raise ConfigError(f"{where}: ingest_config: the key AGGLOMERATION is missing, which --raw reads")
+        if self.raw and self.dataset.data_version is None:
+            raise ConfigError(f"{where}: data_source: the key DATA_VERSION is missing, which --raw needs")
+        for key, value in (("EDGES", self.dataset.edges), ("COMPONENTS", self.dataset.components)):
+            if value is None and not self.raw:
+                raise ConfigError(f"{where}: data_source: the key {key} is missing (only --raw does without)")
+        if self.test and self.grid.layer_count < 4:
+            raise ConfigError(f"{where}: --test takes eight chunks at the centre: this grid has no more than that")
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What changes the graph, for the manifest."""
+        return {
+            "graph_version": self.graph_version,
+            "raw": self.raw,
+            "test": self.test,
+            "require_files": self.require_files,
+        }
+
+    def open_store(self) -> Store:
+        """The store, opened by whoever asks."""
+        return open_store(self.store)
+
+
+def make_job(
+    graph_id: str,
+    dataset: Dataset,
+    store: str,
+    *,
+    graph_version: int = 3,
+    raw: bool = False,
+    test: bool = False,
+    require_files: bool = False,
+) -> IngestJob:
+    """Check what is asked for against the dataset and its watershed; nothing is written.
+
+    Raises:
+      ConfigError: when it cannot be built.
+    """
+    watershed = read_watershed(dataset.watershed)
+    return IngestJob(
+        graph_id=graph_id,
+        dataset=dataset,
+        grid=chunk_grid(dataset, watershed),
+        resolution=watershed.resolution,
+        store=store,
+        graph_version=graph_version,
+        raw=raw,
+        test=test,
+        require_files=require_files,
+    )
+
+
+def start_job(job: IngestJob, *, overwrite: bool = False, resume: bool = False) -> IngestJob:
+    """Make the table with its manifest, meta and version rows, or take up an existing one.
+
+    Returns:
+      The job with its timestamp, ready for `beam_ingest.IngestGraph`.
+
+    Raises:
+      GraphExistsError: when the graph is there and neither `overwrite` nor `resume` is asked for.
+      ConfigError: when it is to be resumed but was begun differently.
+      StoreError: when the store cannot be written.
+    """
+    store = job.open_store()
+    try:
+        if resume:
+            return _resume(job, store)
+        if store.exists():
+            if not overwrite:
+                raise GraphExistsError(
+                    f"{store.place}: a graph is there already; --resume finishes it, "
+                    "--overwrite builds it anew, another --store keeps it"
+                )
+        if overwrite:
+            store.drop()
+        store.create()
+        job = replace(job, timestamp=int(time.time() * 1000) * 1000)
+        manifest = progress.Manifest(
+            graph_id=job.graph_id,
+            dataset=job.dataset.text,
+            digest=progress.digest(job.dataset.text),
+            chunks=job.grid.chunks,
+            options=job.options,
+            program=__version__,
+            timestamp=job.timestamp,
+        )
+        meta = encode_meta(job.dataset, job.graph_id, overwrite)
+        version = table.VERSIONS[job.graph_version].encode()
+        settings = [
+            table.single(table.META, table.META_KEY, meta),
+            table.single(table.VERSION, table.VERSION_KEY, version),
+        ]
+        store.write([*settings, *manifest.cells()], job.timestamp)
+        return job
+    finally:
+        store.close()
+
+
+def _resume(job: IngestJob, store: Store) -> IngestJob:
+    if not store.exists():
+        raise ConfigError(f"{store.place}: there is no graph to resume; leave --resume out")
+    manifest = progress.read_manifest(store)
+    asked = {
+        "graph_id": job.graph_id,
+        "digest": progress.digest(job.dataset.text),
+        "chunks": job.grid.chunks,
+        "program": __version__,
+        **job.options,
+    }
+    begun = {**vars(manifest), **manifest.options}
+    for name, value in asked.items():
+        if begun[name] != value:
+            raise ConfigError(
+                f"{store.place}: it was begun with {_NAMES[name]} {begun[name]}, not {value}; "
+                "resume it as it was begun, or build it anew with --overwrite"
+            )
+    progress.clear_failures(store)
+    return replace(job, timestamp=manifest.timestamp, resume=True)
+
+
+_NAMES = {
+    "graph_id": "graph id",
+    "digest": "a dataset file of sha256",
+    "chunks": "a grid of chunks",
+    "program": "beam-ingest",
+    "graph_version": "--graph-version",
+    "raw": "--raw",
+    "test": "--test",
+    "require_files": "--require-files",
+}

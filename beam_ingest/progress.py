@@ -1,0 +1,218 @@
+"""What a job keeps about itself in the graph's table, outside every key that servers read.
+
+* ``beam_ingest``: the manifest, which says what is built and how;
+* ``beam_ingest/%020d``: one row per built chunk, written after all of its cells;
+* ``beam_ingest/roots/%020d``: the same for each chunk's share of the roots;
+* ``beam_ingest/failed/%020d``: one row per chunk that could not be built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_ingest import table
+from beam_ingest.errors import StoreError
+from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.stores.base import Store
+from beam_ingest.table import Cells, ColumnName
+
+MANIFEST_KEY = b"beam_ingest"
+_CHUNK_PREFIX = b"beam_ingest/"
+_ROOTS_PREFIX = b"beam_ingest/roots/"
+_FAILED_PREFIX = b"beam_ingest/failed/"
+_MANIFEST = ColumnName("0", b"manifest")
+_COUNTS = ColumnName("0", b"counts")
+_MILLISECONDS = ColumnName("0", b"milliseconds")
+_FAILURE = ColumnName("0", b"failure")
+_AFTER_DIGITS = b":"  # the character after 9
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was built.
+
+    Attributes:
+      supervoxels: at layer 2, supervoxels.
+      nodes: nodes made.
+      edges: edges read (layer 2) or received from children.
+      rows: rows of the table that were not there before.
+      cells: cells written.
+      bytes: bytes of row keys, qualifiers and values written.
+      missing: at layer 2, input files that were not there.
+    """
+
+    supervoxels: int = 0
+    nodes: int = 0
+    edges: int = 0
+    rows: int = 0
+    cells: int = 0
+    bytes: int = 0
+    missing: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        mine, theirs = asdict(self), asdict(other)
+        return Counts(**{name: mine[name] + theirs[name] for name in mine})
+
+    def encode(self) -> bytes:
+        """The fields as little-endian int64, in order."""
+        return np.array(list(asdict(self).values()), "<i8").tobytes()
+
+    @classmethod
+    def decode(cls, value: bytes) -> Counts:
+        """The counts that `encode` made."""
+        return cls(*np.frombuffer(value, "<i8").tolist())
+
+
+def chunk_key(chunk_id: int) -> bytes:
+    """Row key of a built chunk's progress row."""
+    return _CHUNK_PREFIX + b"%020d" % chunk_id
+
+
+def roots_key(sender: int) -> bytes:
+    """Row key of the progress row of the roots of one chunk's nodes."""
+    return _ROOTS_PREFIX + b"%020d" % sender
+
+
+def done_cells(key: bytes, counts: Counts, milliseconds: int) -> Cells:
+    """A progress row. Only the milliseconds differ from one run to the next."""
+    return [
+        table.single(_COUNTS, key, counts.encode()),
+        table.single(_MILLISECONDS, key, milliseconds.to_bytes(8, "little")),
+    ]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A chunk whose input is bad.
+
+    Attributes:
+      layer: the layer it could not be built at.
+      chunk: its coordinates, ``x_y_z``.
+      file: the file at fault.
+      cause: one line that says what was expected and found, and what to do.
+      when: seconds since 1970.
+    """
+
+    layer: int
+    chunk: str
+    file: str
+    cause: str
+    when: float
+
+    @classmethod
+    def now(cls, layer: int, chunk: str, file: str, cause: str) -> Failure:
+        """A failure of this moment."""
+        return cls(layer, chunk, file, cause, round(time.time(), 3))
+
+    def cells(self, chunk_id: int) -> Cells:
+        """The row that keeps it."""
+        key = _FAILED_PREFIX + b"%020d" % chunk_id
+        return [table.single(_FAILURE, key, json.dumps(asdict(self)).encode())]
+
+
+@dataclass(frozen=True)
+class LayerStatus:
+    """Progress of one layer.
+
+    Attributes:
+      layer: the layer.
+      done: chunks built.
+      total: chunks there are.
+      counts: what was built so far.
+      milliseconds: time spent on building, of all workers together.
+    """
+
+    layer: int
+    done: int
+    total: int
+    counts: Counts
+    milliseconds: int
+
+
+def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
+    """Progress of every layer, from the store itself."""
+    layers, counts, times = [], [], []
+    for key, row in store.read_range(_CHUNK_PREFIX + b"0", _CHUNK_PREFIX + _AFTER_DIGITS):
+        layers.append(grid.layer_of(int(key[len(_CHUNK_PREFIX) :])))
+        counts.append(row[_COUNTS].value)
+        times.append(row[_MILLISECONDS].value)
+    layer_of = np.array(layers, np.int64)
+    table_of = np.frombuffer(b"".join(counts), "<i8").reshape(len(counts), -1)
+    spent: npt.NDArray[np.int64] = np.frombuffer(b"".join(times), "<i8")
+    status = []
+    for layer in range(ATOMIC_LAYER, grid.root_layer + 1):
+        at = layer_of == layer
+        total = Counts(*table_of[at].sum(axis=0).tolist())
+        status.append(
+            LayerStatus(layer, int(at.sum()), grid.chunk_count(layer), total, int(spent[at].sum()))
+        )
+    return status
+
+
+def read_done(store: Store, keys: list[bytes]) -> set[bytes]:
+    """Which of the progress rows `keys` are there."""
+    return set(store.read_rows(keys))
+
+
+def read_failures(store: Store) -> list[Failure]:
+    """The chunks that could not be built, in order of layer and chunk id."""
+    rows = store.read_range(_FAILED_PREFIX + b"0", _FAILED_PREFIX + _AFTER_DIGITS)
+    return [Failure(**json.loads(row[_FAILURE].value)) for _, row in rows]
+
+
+def clear_failures(store: Store) -> None:
+    """Forget the failures of an earlier attempt."""
+    rows = store.read_range(_FAILED_PREFIX + b"0", _FAILED_PREFIX + _AFTER_DIGITS)
+    store.delete_rows([key for key, _ in list(rows)])
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a job builds and how; written when the table is made.
+
+    Attributes:
+      graph_id: the graph.
+      dataset: text of the dataset file.
+      digest: sha256 of that text.
+      chunks: chunk counts along x, y and z.
+      options: what changes the graph: graph version, raw input, test, …
+      program: version of this program.
+      timestamp: the one cell timestamp of the job, microseconds.
+    """
+
+    graph_id: str
+    dataset: str
+    digest: str
+    chunks: tuple[int, int, int]
+    options: dict[str, Any]
+    program: str
+    timestamp: int
+
+    def cells(self) -> Cells:
+        """The manifest row."""
+        return [table.single(_MANIFEST, MANIFEST_KEY, json.dumps(asdict(self)).encode())]
+
+
+def digest(text: str) -> str:
+    """What tells two dataset files apart."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_manifest(store: Store) -> Manifest:
+    """The manifest of the job that made the table.
+
+    Raises:
+      StoreError: when there is none.
+    """
+    row = store.read_rows([MANIFEST_KEY]).get(MANIFEST_KEY)
+    if row is None or _MANIFEST not in row:
+        raise StoreError(f"{store.place}: it has no manifest: it was not made by beam-ingest, or not to the end")
+    content = json.loads(row[_MANIFEST].value)
+    return Manifest(**(content | {"chunks": tuple(content["chunks"])}))

@@ -1,0 +1,70 @@
+"""What every store does. Stores know cells and row keys, and nothing of layers or chunks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from beam_ingest.table import Cells, ColumnName
+
+
+class Cell(NamedTuple):
+    """The newest version of a cell."""
+
+    value: bytes
+    timestamp: int
+    """Microseconds since 1970, a whole number of milliseconds."""
+
+
+Row: TypeAlias = Mapping[ColumnName, Cell]
+
+
+class Store(ABC):
+    """One graph's table.
+
+    Methods raise `beam_ingest.errors.StoreError` when the store cannot be opened, read or written.
+    """
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the table is, for people."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether the table is there."""
+
+    @abstractmethod
+    def create(self) -> None:
+        """Make the table, empty. It must not exist."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Remove the table and all it holds, if it is there."""
+
+    @abstractmethod
+    def write(self, cells: Cells, timestamp: int) -> None:
+        """Write cells under one timestamp (microseconds) and return when they are there for good.
+
+        Writing the same cells again changes nothing.
+        """
+
+    @abstractmethod
+    def read_rows(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
+        """The rows of `keys` that are there."""
+
+    @abstractmethod
+    def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
+        """Rows with start <= key < end, in order of their keys."""
+
+    @abstractmethod
+    def delete_rows(self, keys: Iterable[bytes]) -> None:
+        """Remove whole rows."""
+
+    def finish(self) -> None:
+        """Called once, after the last write of a job: tidy up."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release connections; the store opens again when it is used again."""
