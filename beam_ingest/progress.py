@@ -46,6 +46,7 @@ class Counts:
       cells: cells written.
       bytes: bytes of row keys, qualifiers and values written.
       missing: at layer 2, input files that were not there.
+      failed: chunks that could not be built.
     """
 
     supervoxels: int = 0
@@ -55,6 +56,7 @@ class Counts:
     cells: int = 0
     bytes: int = 0
     missing: int = 0
+    failed: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         mine, theirs = asdict(self), asdict(other)
@@ -78,6 +80,10 @@ def chunk_key(chunk_id: int) -> bytes:
 def roots_key(sender: int) -> bytes:
     """Row key of the progress row of the roots of one chunk's nodes."""
     return _ROOTS_PREFIX + b"%020d" % sender
+
+
+ROOT_EDGES_KEY = _ROOTS_PREFIX + b"edges"
+"""Row key of the progress row of the cross edges of the root chunk's children."""
 
 
 def done_cells(key: bytes, counts: Counts, milliseconds: int) -> Cells:

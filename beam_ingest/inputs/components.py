@@ -29,6 +29,11 @@ class Mapping:
     ids: Ids
     components: npt.NDArray[np.int64]
 
+    @classmethod
+    def empty(cls) -> Mapping:
+        """The mapping of a chunk in which nothing was joined."""
+        return cls(np.empty(0, np.uint64), np.empty(0, np.int64))
+
 
 def components_file_name(coords: tuple[int, int, int]) -> str:
     """Name of the components file of the chunk at `coords`, below ``data_source.COMPONENTS``."""

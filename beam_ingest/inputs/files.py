@@ -31,6 +31,11 @@ class Folder:
         parts = urlsplit(url)
         self._local = Path(unquote(parts.path)) if parts.scheme == "file" else None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the files are on this machine."""
+        return self._local is not None
+
     def path(self, name: str) -> str:
         """URL (local files: path) of the file `name`, for messages."""
         return f"{self._local or self.url}/{name}"

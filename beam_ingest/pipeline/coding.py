@@ -17,6 +17,8 @@ import numpy as np
 from beam_ingest.progress import Counts
 from beam_ingest.table import Cells, Column, ColumnName
 
+KEYED_BYTES = beam.typehints.Tuple[bytes, bytes]
+"""The type of (chunk key, packed value)."""
 _KEY = struct.Struct(">Q")
 _SIZE = struct.Struct("<q")
 

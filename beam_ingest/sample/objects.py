@@ -20,8 +20,8 @@ import numpy.typing as npt
 from beam_ingest.graphene import Coords, Ids
 from beam_ingest.sample.noise import fractions, hashes
 
-BEAD_RADIUS = 4
-"""Voxels that a bead reaches from its centre."""
+BEAD_RADII = (5, 5, 2)
+"""Voxels that a bead, an ellipsoid, reaches from its centre: flat, as sections are thick."""
 UNMAPPED = 0
 """The family of beads that the agglomeration left out."""
 _JITTER = 0.5
@@ -29,7 +29,7 @@ _BEND = 0.5
 _UNMAPPED_SHARE = 0.02
 _POCKET_PITCH = 48
 _POCKET_SHARE = 0.5
-_POCKET_RADIUS = 2 * BEAD_RADIUS + 1
+_POCKET_RADII = 2 * np.array(BEAD_RADII) + 1
 _BIAS, _AXIS_BITS = 1 << 20, 21
 
 
@@ -56,10 +56,10 @@ class Kind:
     spread: float
 
 
-# Set so that supervoxels have about as many contacts as in a real watershed (see docs of `sample`).
-AXONS = Kind(families=6, pitch=30, along=0.85, across=0.05, stations=6, beads=2, spread=2)
-DENDRITES = Kind(families=5, pitch=44, along=0.85, across=0.06, stations=9, beads=10, spread=5)
-GLIA = Kind(families=2, pitch=40, along=0.15, across=0.15, stations=6, beads=12, spread=6)
+# Set so that supervoxels have about as many contacts as in a real watershed.
+AXONS = Kind(families=6, pitch=30, along=0.85, across=0.05, stations=5, beads=1, spread=1)
+DENDRITES = Kind(families=5, pitch=44, along=0.85, across=0.06, stations=9, beads=12, spread=5)
+GLIA = Kind(families=2, pitch=40, along=0.15, across=0.15, stations=6, beads=14, spread=6)
 FAMILIES = tuple(kind for kind in (AXONS, DENDRITES, GLIA) for _ in range(kind.families))
 
 
@@ -91,12 +91,12 @@ def beads_near(seed: int, low: Coords, high: Coords) -> Beads:
     """
     # A bead must be the same bead for every box that asks, so that which of two beads at one
     # voxel stays, and which ones a pocket clears away, may not depend on the box.
-    low, high = low - BEAD_RADIUS, high + BEAD_RADIUS
+    low, high = low - np.array(BEAD_RADII), high + np.array(BEAD_RADII)
     fibres = [_family_beads(seed, number, kind, low, high) for number, kind in enumerate(FAMILIES, start=1)]
     tissue = _concatenate(fibres)
-    pockets = _pockets(seed, low - _POCKET_RADIUS, high + _POCKET_RADIUS)
-    distances = ((tissue.centres[:, None] - pockets[None]) ** 2).sum(2)
-    tissue = _take(tissue, (distances > _POCKET_RADIUS**2).all(1))
+    pockets = _pockets(seed, low - _POCKET_RADII, high + _POCKET_RADII)
+    for pocket in pockets:  # about one a chunk
+        tissue = _take(tissue, (abs(tissue.centres - pocket) > _POCKET_RADII).any(1))
     within = pockets[((pockets >= low) & (pockets < high)).all(1)]
     return _one_a_voxel(_concatenate([tissue, _loose_beads(seed, within)]))
 
@@ -120,7 +120,9 @@ def _family_beads(seed: int, number: int, kind: Kind, low: Coords, high: Coords)
         names = hashes(seed, "curve", number, axis, *np.moveaxis(cells[starts], -1, 0))
         share = kind.along if axis == main_axis else kind.across
         joined = fractions(seed, "joined", names) < share
-        strings.append(_string(seed, kind, names[joined], nodes[starts][joined], nodes[ends][joined], low, high))
+        strings.append(
+            _string(seed, kind, names[joined], nodes[starts][joined], nodes[ends][joined], low, high)
+        )
     centres, keys = (np.concatenate(columns) for columns in zip(*strings, strict=True))
     families = np.full(keys.size, number, np.uint8)
     families[fractions(seed, "unmapped", keys) < _UNMAPPED_SHARE] = UNMAPPED
@@ -143,7 +145,12 @@ def _string(
     below = np.minimum(np.minimum(starts, ends), middles) - kind.spread
     above = np.maximum(np.maximum(starts, ends), middles) + kind.spread
     near = ((below < high) & (above >= low)).all(1)
-    names, starts, middles, ends = names[near, None], starts[near, None], middles[near, None], ends[near, None]
+    names, starts, middles, ends = (
+        names[near, None],
+        starts[near, None],
+        middles[near, None],
+        ends[near, None],
+    )
     beads = np.arange(kind.stations * kind.beads)
     along = ((beads // kind.beads + 0.5) / kind.stations)[:, None]
     curve = starts * (1 - along) ** 2 + middles * (2 * along * (1 - along)) + ends * along**2

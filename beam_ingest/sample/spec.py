@@ -17,7 +17,7 @@ Triple: TypeAlias = tuple[int, int, int]
 RESOLUTION: Triple = (8, 8, 32)
 """Voxel size in nanometres. Powers of two: affinities divided and multiplied by it stay exact."""
 SPATIAL_BITS = 10
-_CHUNK_SIZES = (8, 512)
+_CHUNK_SIZES = (8, 256)
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,21 @@ class SampleSpec:
         low, high = _CHUNK_SIZES
         if min(self.chunk_size) < low or max(self.chunk_size) > high:
             raise ConfigError(
-                f"the sample's chunk size is {self.chunk_size}: it must be {low} to {high} voxels along every axis"
+                f"the sample's chunk size is {self.chunk_size}: it must be {low} to {high} along every axis"
             )
         if not 0 <= self.seed < 1 << 64:
             raise ConfigError(f"the sample's seed is {self.seed}: it must be 0 or more and below 2^64")
         if self.data_version not in DATA_VERSIONS:
-            raise ConfigError(f"the sample's data version is {self.data_version}: it must be one of {DATA_VERSIONS}")
-        last = [size - (n - 1) * c for size, n, c in zip(self.volume_size, self.chunks, self.chunk_size, strict=True)]
+            raise ConfigError(
+                f"the sample's data version is {self.data_version}: it must be one of {DATA_VERSIONS}"
+            )
+        last = [
+            size - (n - 1) * c
+            for size, n, c in zip(self.volume_size, self.chunks, self.chunk_size, strict=True)
+        ]
         if any(not 0 < n <= c for n, c in zip(last, self.chunk_size, strict=True)):
             raise ConfigError(
-                f"the sample's size is {self.size} voxels, which is not {self.chunks} chunks of {self.chunk_size}"
+                f"the sample's size is {self.size}: that is not {self.chunks} chunks of {self.chunk_size}"
             )
         self.grid  # noqa: B018 - checks that ids can hold the grid
 
@@ -81,8 +86,8 @@ class SampleSpec:
 
     def box(self, coords: Triple) -> tuple[Coords, Coords]:
         """Lowest voxel and end (exclusive) of the chunk at `coords`, each (3,), from the volume's start."""
-        low = np.array(coords) * self.chunk_size
-        return low, np.minimum(low + self.chunk_size, self.volume_size)
+        low = np.array(coords) * np.array(self.chunk_size)
+        return low, np.minimum(low + np.array(self.chunk_size), np.array(self.volume_size))
 
     def has_tissue(self, coords: Triple) -> bool:
         """Whether there is anything in the chunk at `coords`: a corner of the volume is left empty."""

@@ -1,4 +1,4 @@
-"""Checks of the oracle itself: against PyChunkedGraph's own graph, by hand, and by rules that need no oracle."""
+"""Checks of the oracle itself: against PyChunkedGraph's own graph, by hand, and by general rules."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def parents_layer_by_layer(graph: Graph) -> set[tuple[int, int, int, int]]:
     """The rows of `names(…)["parents"]`, by following the skip rule upwards one layer at a time."""
     grid, supervoxels = graph.grid, sorted(graph.supervoxels)
     parents = set()
-    top, waits_for, members = {}, {}, {}  # of each component so far, by its lowest supervoxel
+    top: dict[int, int] = {}  # layer of the top node of each component so far, by its lowest supervoxel
+    members: dict[int, list[int]] = {}
     for group in components_of(supervoxels, [edge for edge, k in graph.edges.items() if k == 0]):
         members[group[0]] = group
         parents |= {(1, sv, 2, group[0]) for sv in group}
@@ -76,7 +77,7 @@ def parents_layer_by_layer(graph: Graph) -> set[tuple[int, int, int, int]]:
             lowest = group[0]
             merged = sorted(sv for part in group for sv in members[part])
             if len(group) > 1:
-                assert all(waits_for.get(part, layer) == layer for part in group)
+                assert {top[part] for part in group} == {layer - 1}
                 parents |= {(top[part], part, layer, lowest) for part in group}
                 for part in group:
                     del members[part], top[part]
@@ -84,9 +85,7 @@ def parents_layer_by_layer(graph: Graph) -> set[tuple[int, int, int, int]]:
             else:
                 inside = set(merged)
                 leaving = [k for (a, b), k in graph.edges.items() if a in inside and b not in inside]
-                lowest_k = min(leaving, default=grid.root_layer)
-                waits_for[lowest] = lowest_k + 1
-                if lowest_k == layer:
+                if min(leaving, default=grid.root_layer) == layer:
                     parents.add((top[lowest], lowest, layer, lowest))
                     top[lowest] = layer
     return parents
@@ -130,7 +129,7 @@ def test_splitmix64() -> None:
 
 
 def hand_made() -> OracleDataset:
-    """Eight chunks in a row, root layer 5: a pair across the middle, one end of it joined to a third, two alone."""
+    """Eight chunks in a row, root layer 5: three supervoxels in a chain across the middle, and two alone."""
     grid = Grid((8, 1, 1))
     a, b, c = (grid.node_id(1, (x, 0, 0), segment) for x, segment in ((3, 7), (4, 5), (2, 1)))
     low, high = (grid.node_id(1, (0, 0, 0), segment) for segment in (2, 9))
@@ -174,6 +173,21 @@ def test_hand_made_graph() -> None:
     for chunk, n in {sv: 9, sv + (2 << 46): 1, sv + (3 << 46): 7, sv + (4 << 46): 5}.items():
         expected[b"i%020d" % chunk, "1", b"counter"] = counter_bytes(n)
     assert differences(expected, build(hand_made(), version=3)) == []
+
+
+def test_senders_of_one_shard_take_consecutive_ranges() -> None:
+    grid = Grid((1, 1, 64))
+    senders: dict[int, list[int]] = defaultdict(list)
+    for z in range(64):
+        chunk_id = grid.chunk_id(2, (0, 0, z))
+        senders[splitmix64(chunk_id) % 256].append(chunk_id)
+    shard, (first, second, *_) = next(item for item in senders.items() if len(item[1]) > 1)
+    chunks = {}
+    for coords in map(grid.coords_of, (second, first)):
+        chunks[coords] = Chunk(in_chunk=((grid.node_id(1, coords, 4), grid.node_id(1, coords, 3)),))
+    parents = build_graph(OracleDataset(grid, chunks)).parents
+    roots = [parents[sender + segment] for sender in (first, second) for segment in (1, 2)]
+    assert roots == [grid.node_id(8, (0, 0, 0), k * 256 + shard) for k in (1, 2, 3, 4)]
 
 
 def test_contradictions_are_errors() -> None:
@@ -220,10 +234,7 @@ def test_hierarchy_is_a_forest(dataset: OracleDataset) -> None:
 @given(datasets())
 def test_nodes_are_those_of_the_rule_layer_by_layer(dataset: OracleDataset) -> None:
     rows = names(build(dataset, version=2), dataset.grid.layer_id_bits)["parents"]
-    graph = build_graph(dataset)
-    ours = {row for row in rows if row[2] < graph.grid.root_layer}
-    theirs = {row for row in parents_layer_by_layer(graph) if row[2] < graph.grid.root_layer}
-    assert ours == theirs
+    assert set(rows) == parents_layer_by_layer(build_graph(dataset))
 
 
 @repeatable
@@ -252,7 +263,8 @@ def test_segments_and_counters(dataset: OracleDataset) -> None:
 @given(datasets())
 def test_cross_edges_have_their_mirror(dataset: OracleDataset) -> None:
     graph, cells = build_graph(dataset), build(dataset, version=3)
-    grid, edges, atomic = graph.grid, defaultdict(set), set()
+    grid, atomic = graph.grid, set()
+    edges: dict[int, set[Edge]] = defaultdict(set)
     for (row, family, column), value in cells.items():
         if family in ("3", "4"):
             pairs, k = pairs_from(value), int(column.rpartition(b"_")[2])
@@ -265,11 +277,11 @@ def test_cross_edges_have_their_mirror(dataset: OracleDataset) -> None:
                 assert {grid.cross_layer(*pair) for pair in pairs} == {k}
                 atomic.update(pairs)
     assert atomic == {(b, a) for a, b in atomic}
-    for k, pairs in edges.items():
-        for node, partner in pairs:
+    for k, all_pairs in edges.items():
+        for node, partner in all_pairs:
             layer, partner_layer = grid.layer_of(node), grid.layer_of(partner)
             assert 2 <= partner_layer <= layer <= k < grid.root_layer
-            back = {far for near, far in edges[k] if near == partner}
+            back = {far for near, far in all_pairs if near == partner}
             assert any(graph.ancestor(far, layer) == node for far in back)
             assert layer != partner_layer or node in back
 

@@ -1,0 +1,265 @@
+"""Building one chunk: from bytes of files or messages to cells, messages and roots.
+
+No Beam here: the pipeline, and whoever wants to look at one chunk, call the same functions.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from beam_ingest.errors import BeamIngestError, InputError
+from beam_ingest.graphene import SUPERVOXEL_LAYER, Ids
+from beam_ingest.inputs.check import ChunkChecker
+from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
+from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name
+from beam_ingest.inputs.files import Folder
+from beam_ingest.job import IngestJob
+from beam_ingest.layers.arrays import Indices
+from beam_ingest.layers.atomic import build_atomic_chunk
+from beam_ingest.layers.parent import UnknownPartnerError, build_parent_chunk
+from beam_ingest.layers.roots import root_ids
+from beam_ingest.layers.rows import atomic_cells, hierarchy_cells, parent_cells
+from beam_ingest.layers.state import Envelope, Message, pack, unpack
+from beam_ingest.layers.symmetry import AsymmetricEdgesError, check_symmetry
+from beam_ingest.progress import Counts
+from beam_ingest.table import Cells
+
+Coordinates = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Families:
+    """Nodes that become children of roots.
+
+    Attributes:
+      sender: key of the share of roots: id of the chunk that made the nodes; for the components of
+        the root chunk its id, plus the number of the piece.
+      children: nodes, shape (c,), uint64, grouped by root.
+      child_offsets: where each root's children begin, and the end, shape (roots + 1,), int64.
+    """
+
+    sender: int
+    children: Ids
+    child_offsets: Indices
+
+    @property
+    def root_count(self) -> int:
+        """Number of roots."""
+        return int(self.child_offsets.size) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """What came of one chunk.
+
+    Attributes:
+      cells: its cells, not yet written.
+      counts: what it counts for.
+      messages: chunk ids of the next layer and packed messages for them.
+      families: nodes of it that become children of roots.
+    """
+
+    cells: Cells
+    counts: Counts
+    messages: list[tuple[int, bytes]]
+    families: list[Families]
+
+
+PIECE_CHILDREN = 1 << 20
+"""The root chunk's components are shared out in pieces of about so many children."""
+
+
+def chunk_name(coords: Coordinates) -> str:
+    """Chunk coordinates as file names and messages have them."""
+    return "{}_{}_{}".format(*coords)
+
+
+class Builder:
+    """Builds the chunks of one job.
+
+    Args:
+      job: the job.
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        self._job = job
+        self._grid = job.grid
+
+    def read(self, chunks: list[Coordinates]) -> list[bytes | None]:
+        """The edges and components files of chunks: edges, components, edges, components, …; None if absent."""
+        edges, components = self._folder(self._job.dataset.edges), self._folder(self._job.dataset.components)
+        calls = [
+            (edges, [edges_file_name(coords) for coords in chunks]),
+            (components, [components_file_name(coords) for coords in chunks]),
+        ]
+        if edges.is_local and components.is_local:
+            found = [folder.read(names) for folder, names in calls]
+        else:
+            with ThreadPoolExecutor(len(calls)) as pool:
+                found = list(pool.map(lambda call: call[0].read(call[1]), calls))
+        return [content for pair in zip(*found, strict=True) for content in pair]
+
+    def atomic(
+        self, coords: Coordinates, edges: bytes | None, components: bytes | None, missing: int = 0
+    ) -> Built:
+        """Build the layer-2 chunk at `coords`.
+
+        Args:
+          coords: its coordinates.
+          edges: content of its edges file; None if there is none.
+          components: content of its components file; None if there is none.
+          missing: how many of its input files were not there.
+
+        Raises:
+          InputError: when the files say what cannot be true.
+        """
+        name, (edges_file, components_file) = chunk_name(coords), self.files(coords)
+        check = ChunkChecker(self._grid, coords)
+        listed, mapping = ChunkEdges(), Mapping.empty()
+        if edges is not None:
+            listed = check.edges(decode_chunk_edges(edges, edges_file, name), edges_file)
+        if components is not None:
+            mapping = check.mapping(decode_components(components, components_file, name), components_file)
+        chunk = build_atomic_chunk(self._grid, coords, listed, mapping)
+        cells = atomic_cells(self._grid, chunk, self._job.graph_version)
+        counters = 0 if not cells else (2 if self._job.graph_version == 3 else 1)
+        counts = Counts(
+            supervoxels=chunk.supervoxels.size,
+            nodes=chunk.node_count,
+            edges=len(listed),
+            rows=chunk.supervoxels.size + chunk.node_count + counters,
+            missing=missing,
+            **_sizes(cells),
+        )
+        messages = self._messages(chunk.chunk_id, chunk.state, chunk.halos)
+        return Built(cells, counts, messages, _singles(chunk.chunk_id, chunk.dropped))
+
+    def parent(self, chunk_id: int, packed: list[bytes]) -> Built:
+        """Build the chunk `chunk_id` of layer 3 or above from the messages to it.
+
+        Raises:
+          InputError: when two chunks' files do not have the same edges between them.
+        """
+        grid = self._grid
+        layer = grid.layer_of(chunk_id)
+        envelopes = sorted((unpack(data) for data in packed), key=lambda e: (e.sender, e.piece))
+        self._check_senders(chunk_id, layer, envelopes)
+        message = Message.concatenate([e.message for e in envelopes])
+        try:
+            check_symmetry(envelopes)
+            chunk = build_parent_chunk(grid, layer, chunk_id, message)
+        except AsymmetricEdgesError as error:
+            raise self._asymmetric(error) from None
+        except UnknownPartnerError as error:
+            raise self._unknown_partner(error) from None
+        count = int(chunk.child_offsets.size) - 1
+        if layer == grid.root_layer:
+            no_parents = np.empty(0, np.uint64)
+            cells = parent_cells(chunk_id, chunk, no_parents, self._job.graph_version, counter=False)
+            counts = Counts(edges=message.own.size, **_sizes(cells))
+            return Built(cells, counts, [], _pieces(chunk_id, chunk.children, chunk.child_offsets))
+        parents = np.uint64(chunk_id + 1) + np.arange(count, dtype=np.uint64)
+        cells = parent_cells(chunk_id, chunk, parents, self._job.graph_version, counter=True)
+        counts = Counts(
+            nodes=count, edges=message.own.size, rows=count + (1 if count else 0), **_sizes(cells)
+        )
+        messages = self._messages(chunk_id, chunk.state, chunk.halos)
+        return Built(cells, counts, messages, _singles(chunk_id, parents[chunk.dropped]))
+
+    def roots(self, families: Families, shard: int, first: int) -> Built:
+        """The roots of one sender, numbered from k = `first` in `shard`."""
+        roots = root_ids(self._grid, shard, first, families.root_count)
+        cells = hierarchy_cells(roots, families.children, families.child_offsets)
+        counts = Counts(nodes=roots.size, rows=roots.size, **_sizes(cells))
+        return Built(cells, counts, [], [])
+
+    def files(self, coords: Coordinates) -> tuple[str, str]:
+        """Paths, for messages, of the files that the edges and components of a chunk come from."""
+        source = self._job.dataset
+        if self._job.raw:
+            raw = self._folder(source.agglomeration)
+            return raw.path("chunked_rg"), raw.path("remap")
+        edges, components = self._folder(source.edges), self._folder(source.components)
+        return edges.path(edges_file_name(coords)), components.path(components_file_name(coords))
+
+    def _folder(self, url: str | None) -> Folder:
+        assert url is not None, "IngestJob checks that its inputs are named"
+        return Folder(url)
+
+    def _messages(
+        self, chunk_id: int, state: Message, halos: list[tuple[int, Message]]
+    ) -> list[tuple[int, bytes]]:
+        layer = self._grid.layer_of(chunk_id) + 1
+        parent = int(self._grid.ancestors(np.array([chunk_id], np.uint64), layer)[0])
+        messages = [(parent, data) for data in pack(chunk_id, False, state)]
+        for target, message in halos:
+            messages += [(target, data) for data in pack(chunk_id, True, message)]
+        return messages
+
+    def _check_senders(self, chunk_id: int, layer: int, envelopes: list[Envelope]) -> None:
+        """Every child and every piece must have come, once: anything else is a fault of a runner."""
+        coords = self._grid.children(layer, self._grid.chunk_coords(chunk_id))
+        expected = set(self._grid.chunk_ids(layer - 1, coords).tolist())
+        came = {e.sender for e in envelopes if not e.halo}
+        pieces = {(e.sender, e.piece) for e in envelopes}
+        whole = sum({e.sender: e.pieces for e in envelopes}.values())
+        if came != expected or not len(envelopes) == len(pieces) == whole:
+            raise BeamIngestError(
+                f"layer {layer}, chunk {chunk_name(self._grid.chunk_coords(chunk_id))}: expected the "
+                f"states of {len(expected)} children, whole and once, found {len(envelopes)} messages "
+                f"of {len(came)}; the runner lost or repeated some: report this"
+            )
+
+    def _asymmetric(self, error: AsymmetricEdgesError) -> InputError:
+        chunk, other = (self._grid.chunk_coords(c) for c in (error.chunk, error.other))
+        found = f"{error.count} (no such file, or none in it)" if error.count == 0 else f"{error.count}"
+        if error.count == error.other_count:
+            found = f"{error.count} others"
+        return InputError(
+            self.files(chunk)[0],
+            chunk_name(chunk),
+            f"the {error.other_count} edges to chunk {chunk_name(other)} that {self.files(other)[0]} lists",
+            found,
+            "both files must list each edge between their chunks: write them from one segmentation",
+        )
+
+    def _unknown_partner(self, error: UnknownPartnerError) -> InputError:
+        own, partner = (self._grid.chunk_coords(node) for node in (error.own, error.partner))
+        layer = self._grid.layer_of(error.partner)
+        file = self.files(partner)[1 if layer == SUPERVOXEL_LAYER else 0]
+        return InputError(
+            file,
+            chunk_name(partner),
+            f"an active edge from {error.partner} to node {error.own} of chunk {chunk_name(own)}, which has one",
+            "none",
+            "the components of both chunks must agree on which edges are active",
+        )
+
+
+def _sizes(cells: Cells) -> dict[str, int]:
+    return {"cells": sum(c.keys.size for c in cells), "bytes": sum(c.nbytes for c in cells)}
+
+
+def _singles(chunk_id: int, nodes: Ids) -> list[Families]:
+    """Nodes that each become the one child of a root."""
+    return [Families(chunk_id, nodes, np.arange(nodes.size + 1))] if nodes.size else []
+
+
+def _pieces(chunk_id: int, children: Ids, child_offsets: Indices) -> list[Families]:
+    """The components of the root chunk in pieces, each a sender of its own."""
+    count = child_offsets.size - 1
+    if count == 0:
+        return []
+    piece_of = child_offsets[:-1] // PIECE_CHILDREN
+    families = []
+    for piece in np.unique(piece_of).tolist():
+        first, last = np.searchsorted(piece_of, piece), np.searchsorted(piece_of, piece, "right")
+        begin, end = child_offsets[first], child_offsets[last]
+        families.append(
+            Families(chunk_id + piece, children[begin:end], child_offsets[first : last + 1] - begin)
+        )
+    return families
+

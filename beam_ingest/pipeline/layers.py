@@ -1,0 +1,242 @@
+"""The stages of the layers: read, group, build, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+
+from beam_ingest import progress
+from beam_ingest.build import Builder, Built, Families, chunk_name
+from beam_ingest.errors import ChunksFailedError, InputError
+from beam_ingest.graphene import ATOMIC_LAYER
+from beam_ingest.job import IngestJob
+from beam_ingest.pipeline.coding import (
+    KEYED_BYTES,
+    WriteUnit,
+    decode_key,
+    encode_key,
+    pack_blobs,
+    unpack_blobs,
+)
+from beam_ingest.pipeline.sink import Write
+from beam_ingest.progress import Counts, Failure
+from beam_ingest.scope import BLOCK_LAYER, Scope
+
+_MESSAGES, _FAMILIES, _UNITS = "messages", "families", "units"
+_BLOCKS_PER_SLAB = 512
+
+
+class LayerOutput(NamedTuple):
+    """What a layer hands on.
+
+    Attributes:
+      messages: (parent chunk key, packed message) for the next layer.
+      families: (sender key, packed nodes) for the roots.
+      written: one `Counts`, there when everything is written.
+    """
+
+    messages: beam.PCollection
+    families: beam.PCollection
+    written: beam.PCollection
+
+
+class PlanBlocks(beam.PTransform):  # type: ignore[misc]
+    """Keys of the blocks to read, in an order that spreads them over grid and workers.
+
+    Args:
+      job: the job.
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        super().__init__()
+        self._scope = Scope(job.grid, job.test)
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the transform to the pipeline."""
+        scope = self._scope
+
+        def slabs(_: bytes) -> Iterator[int]:
+            yield from range(0, scope.block_count, _BLOCKS_PER_SLAB)
+
+        def blocks(first: int) -> Iterator[bytes]:
+            coords = scope.blocks(first, first + _BLOCKS_PER_SLAB)
+            for chunk_id in scope.grid.chunk_ids(BLOCK_LAYER, coords).tolist():
+                yield encode_key(chunk_id)
+
+        return (
+            begin
+            | "Start" >> beam.Impulse()
+            | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
+            | "Spread slabs" >> beam.Reshuffle()
+            | "Blocks" >> beam.FlatMap(blocks).with_output_types(bytes)
+            | "Spread blocks" >> beam.Reshuffle()
+        )
+
+
+@beam.typehints.with_input_types(bytes)
+@beam.typehints.with_output_types(tuple[bytes, bytes])
+class ReadBlocks(beam.DoFn):  # type: ignore[misc]
+    """Reads the edges and components files of a block's chunks.
+
+    The output is (block key, blobs): two int64 counts of absent files a chunk, then edges and
+    components of each.
+
+    Args:
+      job: the job.
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        self._builder = Builder(job)
+        self._scope = Scope(job.grid, job.test)
+
+    def process(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Read one block."""
+        chunks = self._scope.chunks(self._scope.grid.chunk_coords(decode_key(key)))
+        contents = self._builder.read(chunks)
+        absent = np.array([content is None for content in contents]).reshape(-1, 2).sum(axis=1)
+        yield key, pack_blobs([absent.astype("<i8").tobytes(), *contents])
+
+
+class AtomicLayer(beam.PTransform):  # type: ignore[misc]
+    """Layer 2: from (block key, blobs) to nodes.
+
+    Args:
+      job: the job.
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, blocks: beam.PCollection) -> LayerOutput:
+        """Apply the transform to blocks as `ReadBlocks` gives them."""
+        return _build_and_write(blocks, self._job, ATOMIC_LAYER, _BuildBlock(self._job))
+
+
+class ParentLayer(beam.PTransform):  # type: ignore[misc]
+    """A layer above 2: group messages by parent chunk, build, write.
+
+    Args:
+      job: the job.
+      layer: the layer to build.
+      below: the `Counts` of the layer below; nothing is built when chunks of it failed.
+    """
+
+    def __init__(self, job: IngestJob, layer: int, below: beam.PCollection) -> None:
+        super().__init__()
+        self._job = job
+        self._layer = layer
+        self._below = below
+
+    def expand(self, messages: beam.PCollection) -> LayerOutput:
+        """Apply the transform to (parent chunk key, packed message)."""
+        build = _BuildParent(self._job, self._layer)
+        grouped = messages | "Group" >> beam.GroupByKey()
+        return _build_and_write(grouped, self._job, self._layer, build, beam.pvalue.AsSingleton(self._below))
+
+
+def _build_and_write(
+    elements: beam.PCollection, job: IngestJob, layer: int, build: beam.DoFn, *side_inputs: Any
+) -> LayerOutput:
+    built = elements | "Build" >> beam.ParDo(build, *side_inputs).with_outputs(_MESSAGES, _FAMILIES, _UNITS)
+    messages, families, units = built[_MESSAGES], built[_FAMILIES], built[_UNITS]
+    messages.element_type = families.element_type = KEYED_BYTES
+    units.element_type = WriteUnit
+    return LayerOutput(messages, families, units | "Write" >> Write(job, layer))
+
+
+class _BuildChunks(beam.DoFn):  # type: ignore[misc]
+    """What both kinds of layers share: time, failures and outputs."""
+
+    def __init__(self, job: IngestJob, layer: int) -> None:
+        self._job = job
+        self._layer = layer
+        self._builder = Builder(job)
+        self._scope = Scope(job.grid, job.test)
+        self._chunks = beam.metrics.Metrics.counter(f"Layer {layer}", "chunks")
+        self._group_bytes = beam.metrics.Metrics.distribution(f"Layer {layer}", "group_bytes")
+
+    def _chunk(self, chunk_id: int, build: Callable[[], Built]) -> Iterator[beam.pvalue.TaggedOutput]:
+        """Build one chunk; bad input becomes a failure and the others go on."""
+        start = time.perf_counter_ns()
+        try:
+            built = build()
+        except InputError as error:
+            name = chunk_name(self._job.grid.chunk_coords(chunk_id))
+            failure = Failure.now(self._layer, name, error.file, str(error))
+            unit = WriteUnit(b"", Counts(failed=1), 0, failure.cells(chunk_id))
+            yield beam.pvalue.TaggedOutput(_UNITS, unit)
+            return
+        milliseconds = (time.perf_counter_ns() - start) // 1_000_000
+        self._chunks.inc()
+        for target, data in built.messages:
+            if self._scope.writes(target):
+                yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(target), data))
+        for families in built.families:
+            yield beam.pvalue.TaggedOutput(_FAMILIES, (encode_key(families.sender), pack_families(families)))
+        if self._scope.writes(chunk_id):
+            root = self._layer == self._job.grid.root_layer
+            mark = progress.ROOT_EDGES_KEY if root else progress.chunk_key(chunk_id)
+            yield beam.pvalue.TaggedOutput(_UNITS, WriteUnit(mark, built.counts, milliseconds, built.cells))
+
+
+class _BuildBlock(_BuildChunks):
+    def __init__(self, job: IngestJob) -> None:
+        super().__init__(job, ATOMIC_LAYER)
+
+    def process(self, block: tuple[bytes, bytes]) -> Iterator[beam.pvalue.TaggedOutput]:
+        key, data = block
+        self._group_bytes.update(len(data))
+        chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
+        head, *contents = unpack_blobs(data)
+        absent = np.frombuffer(head or b"", "<i8").tolist()
+        for coords, missing, edges, components in zip(
+            chunks, absent, contents[::2], contents[1::2], strict=True
+        ):
+            chunk_id = self._job.grid.chunk_id(ATOMIC_LAYER, coords)
+            build = partial(self._builder.atomic, coords, edges, components, missing)
+            yield from self._chunk(chunk_id, build)
+
+
+class _BuildParent(_BuildChunks):
+    def process(
+        self, group: tuple[bytes, Iterable[bytes]], below: Counts
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
+        stop_if_failed(self._job, self._layer - 1, below)
+        key, values = group
+        packed = list(values)
+        self._group_bytes.update(sum(len(data) for data in packed))
+        chunk_id = decode_key(key)
+        yield from self._chunk(chunk_id, partial(self._builder.parent, chunk_id, packed))
+
+
+def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:
+    """End the job when chunks of `layer` could not be built.
+
+    Raises:
+      ChunksFailedError: with their number.
+    """
+    if counts.failed:
+        raise ChunksFailedError(
+            f"{counts.failed} of {job.grid.chunk_count(layer)} chunks failed at layer {layer}"
+        )
+
+
+def pack_families(families: Families) -> bytes:
+    """Nodes and offsets of a sender, as bytes; offsets of single children are left out."""
+    single = families.root_count == families.children.size
+    offsets = b"" if single else families.child_offsets.astype("<i8").tobytes()
+    return pack_blobs([families.children.astype("<u8").tobytes(), offsets])
+
+
+def unpack_families(sender: int, data: bytes) -> Families:
+    """The nodes that `pack_families` took."""
+    children, offsets = (np.frombuffer(blob or b"", "<i8") for blob in unpack_blobs(data))
+    if offsets.size == 0:
+        offsets = np.arange(children.size + 1)
+    return Families(sender, children.view("<u8"), offsets)

@@ -1,0 +1,103 @@
+"""The roots: ranges of ids for every sender, their rows, and the root chunk's progress row."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+
+from beam_ingest import progress, table
+from beam_ingest.build import Builder
+from beam_ingest.job import IngestJob
+from beam_ingest.layers.roots import first_counts, shard_of
+from beam_ingest.pipeline.coding import KEYED_BYTES, WriteUnit, decode_key, encode_key
+from beam_ingest.pipeline.layers import stop_if_failed, unpack_families
+from beam_ingest.pipeline.sink import Write
+from beam_ingest.progress import Counts
+
+_COUNT = struct.Struct("<QQ")
+"""Sender and number of its roots."""
+_RANGE = struct.Struct("<BQ")
+"""Shard and first k. Its length tells it from packed families, which are at least 16 bytes."""
+_RANGES, _COUNTERS = "ranges", "counters"
+
+
+class Roots(beam.PTransform):  # type: ignore[misc]
+    """Number and write the roots.
+
+    Args:
+      job: the job.
+      below: the `Counts` of the root layer's own stage.
+    """
+
+    def __init__(self, job: IngestJob, below: beam.PCollection) -> None:
+        super().__init__()
+        self._job = job
+        self._below = below
+
+    def expand(self, families: beam.PCollection) -> beam.PCollection:
+        """Apply the transform to (sender key, packed families) of all layers; gives the total `Counts`."""
+        job, layer = self._job, self._job.grid.root_layer
+        numbered = (
+            families
+            | "Count" >> beam.Map(_count).with_output_types(tuple[bytes, bytes])
+            | "Group shards" >> beam.GroupByKey()
+            | "Number" >> beam.ParDo(_NumberShard(job)).with_outputs(_RANGES, _COUNTERS)
+        )
+        ranges, counters = numbered[_RANGES], numbered[_COUNTERS]
+        ranges.element_type, counters.element_type = KEYED_BYTES, WriteUnit
+        units = (
+            (families, ranges)
+            | "Meet" >> beam.Flatten()
+            | "Group" >> beam.GroupByKey()
+            | "Build" >> beam.ParDo(_BuildRoots(job), beam.pvalue.AsSingleton(self._below))
+        )
+        written = (units, counters) | "All rows" >> beam.Flatten() | "Write" >> Write(job, layer)
+
+        def done(roots: Counts, below: Counts) -> WriteUnit:
+            stop_if_failed(job, layer, below)
+            key = progress.chunk_key(job.grid.chunk_id(layer, (0, 0, 0)))
+            return WriteUnit(key, roots + below, 0, [])
+
+        return (
+            written
+            | "Done" >> beam.Map(done, beam.pvalue.AsSingleton(self._below)).with_output_types(WriteUnit)
+            | "Write progress" >> Write(job, layer)
+        )
+
+
+def _count(element: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    sender = decode_key(element[0])
+    count = unpack_families(sender, element[1]).root_count
+    return bytes([shard_of(sender)]), _COUNT.pack(sender, count)
+
+
+@beam.typehints.with_input_types(tuple[bytes, Iterable[bytes]])
+class _NumberShard(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, job: IngestJob) -> None:
+        self._root_chunk = job.grid.chunk_id(job.grid.root_layer, (0, 0, 0))
+
+    def process(self, group: tuple[bytes, Iterable[bytes]]) -> Iterator[beam.pvalue.TaggedOutput]:
+        shard = group[0][0]
+        first, last = first_counts(dict(_COUNT.unpack(data) for data in group[1]))
+        for sender, k in first.items():
+            yield beam.pvalue.TaggedOutput(_RANGES, (encode_key(sender), _RANGE.pack(shard, k)))
+        cells = [table.counter(table.root_counter_key(self._root_chunk, shard), last)]
+        counts = Counts(rows=1, cells=1, bytes=cells[0].nbytes)
+        yield beam.pvalue.TaggedOutput(_COUNTERS, WriteUnit(b"", counts, 0, cells))
+
+
+@beam.typehints.with_output_types(WriteUnit)
+class _BuildRoots(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, job: IngestJob) -> None:
+        self._job = job
+        self._builder = Builder(job)
+
+    def process(self, group: tuple[bytes, Iterable[bytes]], below: Counts) -> Iterator[WriteUnit]:
+        stop_if_failed(self._job, self._job.grid.root_layer, below)
+        sender = decode_key(group[0])
+        packed_range, data = sorted(group[1], key=len)
+        shard, first = _RANGE.unpack(packed_range)
+        built = self._builder.roots(unpack_families(sender, data), shard, first)
+        yield WriteUnit(progress.roots_key(sender), built.counts, 0, built.cells)

@@ -1,0 +1,107 @@
+"""Writing cells, and counting what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_ingest import progress
+from beam_ingest.job import IngestJob
+from beam_ingest.pipeline.coding import WriteUnit
+from beam_ingest.progress import Counts
+from beam_ingest.stores import Store
+
+FLUSH_BYTES = 8 << 20
+"""A worker holds about so many bytes of cells before it writes them."""
+
+
+@beam.typehints.with_input_types(WriteUnit)
+@beam.typehints.with_output_types(Counts)
+class Write(beam.PTransform):  # type: ignore[misc]
+    """Write units to the job's store.
+
+    The output is one element: the sum of the counts of all units, there when all are written. Whoever
+    takes it as a side input begins after the last write.
+
+    Args:
+      job: the job.
+      layer: for the counters' name.
+    """
+
+    def __init__(self, job: IngestJob, layer: int) -> None:
+        super().__init__()
+        self._job = job
+        self._layer = layer
+
+    def expand(self, units: beam.PCollection) -> beam.PCollection:
+        """Apply the transform to a PCollection of `WriteUnit`."""
+        return (
+            units
+            | "Cells" >> beam.ParDo(_WriteUnits(self._job, self._layer))
+            | "Total" >> beam.CombineGlobally(_sum)
+        )
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    return sum(counts, Counts())
+
+
+@beam.typehints.with_input_types(WriteUnit)
+@beam.typehints.with_output_types(Counts)
+class _WriteUnits(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, job: IngestJob, layer: int) -> None:
+        self._job = job
+        namespace = f"Layer {layer}"
+        self._counters = {
+            name: beam.metrics.Metrics.counter(namespace, name)
+            for name in ("supervoxels", "nodes", "edges", "rows", "cells", "bytes", "missing", "failed")
+        }
+        self._build_ms = beam.metrics.Metrics.distribution(namespace, "build_ms")
+        self._store: Store
+        self._units: list[WriteUnit]
+        self._bytes = 0
+
+    def setup(self) -> None:
+        self._store = self._job.open_store()
+
+    def start_bundle(self) -> None:
+        self._units = []
+        self._bytes = 0
+
+    def process(self, unit: WriteUnit) -> Iterator[Counts]:
+        self._units.append(unit)
+        self._bytes += unit.nbytes
+        self._build_ms.update(unit.milliseconds)
+        if self._bytes >= FLUSH_BYTES:
+            yield self._flush()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._units:
+            yield GlobalWindows.windowed_value(self._flush())
+
+    def teardown(self) -> None:
+        self._store.close()
+
+    def _flush(self) -> Counts:
+        """Write the units' cells, and when those are there, their progress rows."""
+        units, timestamp = self._units, self._job.timestamp
+        self._units, self._bytes = [], 0
+        fresh = units
+        if self._job.resume:
+            done = progress.read_done(self._store, [unit.mark for unit in units if unit.mark])
+            fresh = [unit for unit in units if unit.mark not in done]
+        self._store.write([column for unit in fresh for column in unit.cells], timestamp)
+        marks = [
+            column
+            for unit in fresh
+            if unit.mark
+            for column in progress.done_cells(unit.mark, unit.counts, unit.milliseconds)
+        ]
+        self._store.write(marks, timestamp)
+        total = _sum(unit.counts for unit in units)
+        for name, counter in self._counters.items():
+            counter.inc(getattr(total, name))
+        return total
