@@ -6,6 +6,7 @@ base.py) and pychunkedgraph/graph/meta.py. docs/design.md has the table of cells
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple, TypeAlias
@@ -55,6 +56,10 @@ META = ColumnName("0", b"meta")
 VERSION = ColumnName("0", b"version")
 META_KEY = b"meta"
 VERSION_KEY = b"version"
+
+
+ColumnsByLayer: TypeAlias = Callable[[int], ColumnName]
+"""Columns that there is one of per cross layer."""
 
 
 def atomic_cross_edges(cross_layer: int) -> ColumnName:

@@ -1,20 +1,34 @@
-"""Raw agglomeration: what the files of ``ingest_config.AGGLOMERATION`` are called and hold.
+"""Raw agglomeration: the files below ``ingest_config.AGGLOMERATION``, and a chunk's edges from them.
 
 ``chunked_rg/in_chunk_0_x_y_z.data``, ``chunked_rg/between_chunks_0_x_y_z.data`` and
-``chunked_rg/fake_0_x_y_z.data`` hold edge records in the chunks, between chunks, and across cut
+``chunked_rg/fake_0_x_y_z.data`` hold edge records in chunks, between chunks, and across cut
 supervoxels; ``remap/done_{mip}_x_y_z.data`` hold the supervoxel pairs that were joined in the
 2^mip chunks per axis around it. Source: pychunkedgraph/ingest/ran_agglomeration.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
+
+from beam_ingest.errors import InputError
+from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.inputs.components import Mapping
+from beam_ingest.inputs.edges import ChunkEdges, Edges
+from beam_ingest.inputs.shards import decode_shard
+from beam_ingest.layers.arrays import components, group_starts
+
+Coordinates = tuple[int, int, int]
+Records = npt.NDArray[np.void]
 
 DATA_VERSIONS = (2, 3, 4)
 """The layouts of edge records there are."""
-
+IN_CHUNK, BETWEEN, FAKE, REMAP = "in_chunk", "between_chunks", "fake", "done"
+EDGE_KINDS = (IN_CHUNK, BETWEEN, FAKE)
 _IDS = [("sv1", "<u8"), ("sv2", "<u8")]
-_PAIR_DTYPE = np.dtype(_IDS)
 
 
 def edge_dtype(data_version: int) -> np.dtype[np.void]:
@@ -22,21 +36,208 @@ def edge_dtype(data_version: int) -> np.dtype[np.void]:
     if data_version == 2:
         return np.dtype([*_IDS, ("aff", "<f4"), ("area", "<u8")])
     aff = "<f8" if data_version == 3 else "<f4"
-    return np.dtype([*_IDS, *((f"{name}_{axis}", kind) for axis in "xyz" for name, kind in (("aff", aff), ("area", "<u8")))])
+    return np.dtype(
+        [*_IDS, *((f"{name}_{axis}", kind) for axis in "xyz" for name, kind in (("aff", aff), ("area", "<u8")))]
+    )
 
 
 def pair_dtype() -> np.dtype[np.void]:
     """The layout of one record of a remap file: two joined supervoxels."""
-    return _PAIR_DTYPE
+    return np.dtype(_IDS)
 
 
-def edge_file_name(kind: str, coords: tuple[int, int, int]) -> str:
+def edge_file_name(kind: str, coords: Coordinates) -> str:
     """Name of a file of edge records, `kind` being in_chunk, between_chunks or fake."""
     x, y, z = coords
     return f"chunked_rg/{kind}_0_{x}_{y}_{z}.data"
 
 
-def remap_file_name(mip: int, coords: tuple[int, int, int]) -> str:
+def remap_file_name(mip: int, coords: Coordinates) -> str:
     """Name of a file of joined pairs; `coords` count blocks of 2^mip chunks per axis."""
     x, y, z = coords
     return f"remap/done_{mip}_{x}_{y}_{z}.data"
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """One file of raw agglomeration.
+
+    Attributes:
+      kind: in_chunk, between_chunks, fake or done.
+      mip: of a done file; 0 for the others.
+      coords: the coordinates in its name.
+    """
+
+    kind: str
+    mip: int
+    coords: Coordinates
+
+    @property
+    def name(self) -> str:
+        """Its name below ``ingest_config.AGGLOMERATION``."""
+        if self.kind == REMAP:
+            return remap_file_name(self.mip, self.coords)
+        return edge_file_name(self.kind, self.coords)
+
+    @property
+    def expected(self) -> bool:
+        """Whether writers make it for every chunk; higher mips are there only where something was joined."""
+        return self.mip == 0
+
+
+def shard_files(grid: ChunkGrid, chunks: Sequence[Coordinates], partial: bool) -> list[ShardFile]:
+    """The files to open for `chunks`.
+
+    Args:
+      grid: the chunk grid.
+      chunks: layer-2 chunks.
+      partial: whether not all chunks of the grid are asked for. If they are, every file there can
+        be is given once, for the lowest chunk of its block. If not, that chunk may never come, so
+        done files are given for every chunk: the same pairs again join nothing more.
+    """
+    files = {}
+    for coords in chunks:
+        files.update({ShardFile(kind, 0, coords): None for kind in EDGE_KINDS})
+        for mip in range(grid.layer_count - 1):
+            x, y, z = coords
+            if partial or (x | y | z) & ((1 << mip) - 1) == 0:
+                files[ShardFile(REMAP, mip, (x >> mip, y >> mip, z >> mip))] = None
+    return list(files)
+
+
+@dataclass(frozen=True, eq=False)
+class Payload:
+    """Records of one file for one chunk, or for a pair of chunks.
+
+    Attributes:
+      kind: kind of the file.
+      name: its name, which gives records of several files an order.
+      chunks: layer-1 chunk ids: one, or two for between_chunks and fake.
+      data: the records.
+    """
+
+    kind: str
+    name: str
+    chunks: tuple[int, ...]
+    data: memoryview | bytes
+
+
+def read_shard(
+    grid: ChunkGrid, shard: ShardFile, data: bytes, data_version: int, file: str
+) -> list[Payload]:
+    """The payloads of a shard file that hold any record.
+
+    Args:
+      grid: the chunk grid.
+      shard: which file it is.
+      data: its bytes.
+      data_version: layout of edge records.
+      file: its path, for messages.
+
+    Raises:
+      InputError: when the file is damaged, or holds records of chunks that do not belong in it.
+    """
+    pair = shard.kind in (BETWEEN, FAKE)
+    dtype = pair_dtype() if shard.kind == REMAP else edge_dtype(data_version)
+    payloads = []
+    for chunks, payload in decode_shard(data, 2 if pair else 1, dtype.itemsize, file):
+        if len(payload) == 0:
+            continue
+        _check_place(grid, shard, chunks, file)
+        payloads.append(Payload(shard.kind, shard.name, chunks, payload))
+    return payloads
+
+
+def _check_place(grid: ChunkGrid, shard: ShardFile, chunks: tuple[int, ...], file: str) -> None:
+    """A file holds chunks at its own coordinates or one up (done: of its block), pairs that touch."""
+    name = "_".join(map(str, shard.coords))
+    ids = np.array(chunks, np.uint64)
+    coords = grid.coords(ids, SUPERVOXEL_LAYER)
+    bounds = np.array(grid.bounds(ATOMIC_LAYER))
+    right = (ids == grid.chunk_ids(SUPERVOXEL_LAYER, coords)).all() and (coords < bounds).all()
+    if shard.kind == REMAP:
+        right &= bool(((coords >> shard.mip) == shard.coords).all())
+        expected = "pairs of chunks of the file's block"
+    else:
+        away = coords - np.array(shard.coords)
+        right &= bool(((away >= 0) & (away <= 1)).all())
+        expected = "edges of chunks at the file's coordinates or one above"
+    if len(chunks) == 2:
+        right &= bool(np.abs(coords[0] - coords[1]).sum() == 1)
+        expected += ", in pairs that share a face"
+    if not right:
+        found = " and ".join("{}_{}_{} (id {})".format(*c, i) for c, i in zip(coords.tolist(), chunks, strict=True))
+        raise InputError(file, name, expected, f"records of chunk {found}")
+
+
+def assemble_edges(
+    chunk: int, payloads: Sequence[Payload], data_version: int, resolution: tuple[float, float, float]
+) -> ChunkEdges:
+    """A chunk's edges from all payloads that name it; one pair from several files is summed.
+
+    Args:
+      chunk: layer-1 chunk id.
+      payloads: edge payloads, each of this chunk or of a pair with this chunk, in order of their files.
+      data_version: layout of edge records.
+      resolution: weights of the axes in areas and affinities, for data versions 3 and 4.
+    """
+    dtype = edge_dtype(data_version)
+    swapped = np.dtype(
+        {"names": ["sv2", "sv1", *(dtype.names or ())[2:]], "formats": [dtype[i] for i in range(len(dtype))]}
+    )
+    groups = {}
+    for kind in EDGE_KINDS:
+        own = [p for p in payloads if p.kind == kind]
+        # Read with the names of the two columns exchanged, a pair seen from its second chunk turns round.
+        records = [
+            np.frombuffer(p.data, dtype if p.chunks[0] == chunk else swapped)[list(dtype.names or ())]
+            for p in own
+        ]
+        groups[kind] = _sum(np.concatenate(records) if records else np.empty(0, dtype), resolution)
+    cut = groups[FAKE]
+    cut = Edges(
+        cut.node_ids1,
+        cut.node_ids2,
+        np.full(len(cut), np.inf, np.float32),
+        np.ones(len(cut), np.uint64),
+    )
+    return ChunkEdges(in_chunk=groups[IN_CHUNK], cross_chunk=cut, between_chunk=groups[BETWEEN])
+
+
+def _sum(records: Records, resolution: tuple[float, float, float]) -> Edges:
+    """One edge per pair of supervoxels, areas and affinities summed over records and axes."""
+    order = np.lexsort((records["sv2"], records["sv1"]))  # stable: sums in order of the files
+    first, second = records["sv1"][order], records["sv2"][order]
+    starts = np.union1d(group_starts(first), group_starts(second))
+    if starts.size == 0:
+        return Edges()
+    names = records.dtype.names or ()
+    axes = zip("xyz", resolution, strict=True) if "aff_x" in names else [("", 1)]
+    affinity = np.zeros(starts.size)
+    area = np.zeros(starts.size)
+    for axis, weight in axes:
+        suffix = f"_{axis}" if axis else ""
+        affinity += np.add.reduceat(records[f"aff{suffix}"][order].astype(np.float64), starts) * weight
+        area += np.add.reduceat(records[f"area{suffix}"][order], starts) * weight
+    return Edges(first[starts], second[starts], affinity.astype(np.float32), area.astype(np.uint64))
+
+
+def assemble_mapping(payloads: Sequence[Payload]) -> Mapping:
+    """The components that the joined pairs of a chunk and its face neighbours make."""
+    pairs = [np.frombuffer(p.data, pair_dtype()) for p in payloads]
+    if not pairs:
+        return Mapping.empty()
+    first = np.concatenate([p["sv1"] for p in pairs])
+    second = np.concatenate([p["sv2"] for p in pairs])
+    ids, position = np.unique(np.concatenate([first, second]), return_inverse=True)
+    left, right = position[: first.size], position[first.size :]
+    return Mapping(ids, components(ids.size, left, right))
+
+
+def face_neighbours(grid: ChunkGrid, chunk: int) -> list[int]:
+    """Layer-1 ids of the chunks in the grid that share a face with layer-1 chunk `chunk`."""
+    steps = np.array([s * np.eye(3, dtype=np.int64)[axis] for axis in range(3) for s in (-1, 1)])
+    around = np.array(grid.chunk_coords(chunk)) + steps
+    around = around[((around >= 0) & (around < grid.bounds(ATOMIC_LAYER))).all(axis=1)]
+    found: Ids = grid.chunk_ids(SUPERVOXEL_LAYER, around)
+    return [int(neighbour) for neighbour in found]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from beam_ingest.graphene import SUPERVOXEL_LAYER, ChunkGrid, Ids, Layers
 from beam_ingest.layers.arrays import Indices, group_starts, offsets
 from beam_ingest.layers.atomic import AtomicChunk
 from beam_ingest.layers.parent import ParentChunk
-from beam_ingest.table import Cells, Column, ColumnName
+from beam_ingest.table import Cells, Column
 
 
 def atomic_cells(grid: ChunkGrid, chunk: AtomicChunk, graph_version: int) -> Cells:
@@ -72,7 +72,7 @@ def hierarchy_cells(parents: Ids, children: Ids, child_offsets: Indices) -> Cell
     ]
 
 
-def _pair_columns(node: Ids, cross_layer: Layers, pairs: Ids, name: Callable[[int], ColumnName]) -> Iterator[Column]:
+def _pair_columns(node: Ids, cross_layer: Layers, pairs: Ids, name: table.ColumnsByLayer) -> Iterator[Column]:
     """One column per cross layer, of pairs (e, 2) that are sorted by node and cross layer."""
     for layer in np.unique(cross_layer).tolist():
         at = np.flatnonzero(cross_layer == layer)

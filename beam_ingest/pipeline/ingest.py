@@ -7,6 +7,7 @@ import apache_beam as beam
 from beam_ingest.errors import ConfigError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.layers import AtomicLayer, ParentLayer, PlanBlocks, ReadBlocks
+from beam_ingest.pipeline.raw import ReadRaw
 from beam_ingest.pipeline.roots import Roots
 from beam_ingest.scope import Scope
 
@@ -31,7 +32,7 @@ class IngestGraph(beam.PTransform):  # type: ignore[misc]
         """Apply the transform to a pipeline; gives the `Counts` of the last stage."""
         job = self._job
         plan = begin | "Plan" >> PlanBlocks(job)
-        blocks = plan | "Layer 2/Read" >> beam.ParDo(ReadBlocks(job))
+        blocks = plan | "Layer 2/Read" >> (ReadRaw(job) if job.raw else beam.ParDo(ReadBlocks(job)))
         output = blocks | "Layer 2" >> AtomicLayer(job)
         families = [output.families]
         for layer in Scope(job.grid, job.test).layers:

@@ -58,7 +58,7 @@ class Kind:
 
 # Set so that supervoxels have about as many contacts as in a real watershed.
 AXONS = Kind(families=6, pitch=30, along=0.85, across=0.05, stations=5, beads=1, spread=1)
-DENDRITES = Kind(families=5, pitch=44, along=0.85, across=0.06, stations=9, beads=12, spread=5)
+DENDRITES = Kind(families=5, pitch=44, along=0.85, across=0.06, stations=9, beads=9, spread=5)
 GLIA = Kind(families=2, pitch=40, along=0.15, across=0.15, stations=6, beads=14, spread=6)
 FAMILIES = tuple(kind for kind in (AXONS, DENDRITES, GLIA) for _ in range(kind.families))
 

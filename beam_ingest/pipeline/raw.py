@@ -1,0 +1,199 @@
+"""Raw agglomeration, read file by file and regrouped by block of chunks.
+
+Every shard file is opened once; its payloads go to the blocks that need them. There each chunk's
+edges and mapping are put together, written to EDGES and COMPONENTS when those are named, and handed
+on as the very bytes that `beam_ingest.pipeline.layers.ReadBlocks` would have read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+
+from beam_ingest.build import chunk_name
+from beam_ingest.errors import InputError
+from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER
+from beam_ingest.inputs.agglomeration import (
+    REMAP,
+    Payload,
+    ShardFile,
+    assemble_edges,
+    assemble_mapping,
+    face_neighbours,
+    read_shard,
+    shard_files,
+)
+from beam_ingest.inputs.check import ChunkChecker
+from beam_ingest.inputs.components import Mapping, components_file_name, encode_components
+from beam_ingest.inputs.edges import ChunkEdges, edges_file_name, encode_chunk_edges
+from beam_ingest.inputs.files import Folder
+from beam_ingest.job import IngestJob
+from beam_ingest.pipeline.coding import (
+    KEYED_BYTES,
+    WriteUnit,
+    decode_key,
+    encode_key,
+    pack_blobs,
+    unpack_blobs,
+)
+from beam_ingest.pipeline.layers import stop_if_failed
+from beam_ingest.pipeline.sink import Write
+from beam_ingest.progress import Counts, Failure
+from beam_ingest.scope import BLOCK_LAYER, Scope
+
+_PAYLOADS, _FAILURES = "payloads", "failures"
+
+
+class ReadRaw(beam.PTransform):  # type: ignore[misc]
+    """From block keys to (block key, blobs) as `ReadBlocks` makes them.
+
+    Args:
+      job: a job with raw input.
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, blocks: beam.PCollection) -> beam.PCollection:
+        """Apply the transform to the keys of `PlanBlocks`."""
+        job = self._job
+        opened = blocks | "Open" >> beam.ParDo(_OpenShards(job)).with_outputs(_PAYLOADS, _FAILURES)
+        payloads, failures = opened[_PAYLOADS], opened[_FAILURES]
+        payloads.element_type, failures.element_type = KEYED_BYTES, WriteUnit
+        failed = failures | "Write failures" >> Write(job, ATOMIC_LAYER)
+        return (
+            payloads
+            | "Group" >> beam.GroupByKey()
+            | "Assemble" >> beam.ParDo(_Assemble(job), beam.pvalue.AsSingleton(failed))
+        )
+
+
+class _OpenShards(beam.DoFn):  # type: ignore[misc]
+    """Opens the shard files of a block and sends every payload to the blocks that need it.
+
+    A value is packed as kind, file name, chunk ids and records; a block's own count of absent
+    files, as kind alone and the count.
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        assert job.dataset.agglomeration is not None and job.dataset.data_version is not None
+        self._job = job
+        self._scope = Scope(job.grid, job.test)
+        self._folder = Folder(job.dataset.agglomeration)
+        self._data_version = job.dataset.data_version
+
+    def process(self, key: bytes) -> Iterator[beam.pvalue.TaggedOutput]:
+        grid = self._job.grid
+        block = grid.chunk_coords(decode_key(key))
+        chunks = [(x, y, z) for x, y, z in grid.children(BLOCK_LAYER, block).tolist()]
+        files = shard_files(grid, chunks, partial=self._job.test)
+        absent = 0
+        for shard, data in zip(files, self._folder.read([f.name for f in files]), strict=True):
+            path = self._folder.path(shard.name)
+            try:
+                if data is None:
+                    absent += shard.expected
+                    self._may_be_absent(shard, path)
+                    continue
+                payloads = read_shard(grid, shard, data, self._data_version, path)
+            except InputError as error:
+                chunk_id = grid.chunk_id(ATOMIC_LAYER, self._chunk_of(shard))
+                failure = Failure.now(ATOMIC_LAYER, error.chunk, error.file, str(error))
+                unit = WriteUnit(b"", Counts(failed=1), 0, failure.cells(chunk_id))
+                yield beam.pvalue.TaggedOutput(_FAILURES, unit)
+                continue
+            for payload in payloads:
+                packed = _pack(payload)
+                for target in self._targets(payload):
+                    yield beam.pvalue.TaggedOutput(_PAYLOADS, (encode_key(target), packed))
+        yield beam.pvalue.TaggedOutput(_PAYLOADS, (key, pack_blobs([b"", absent.to_bytes(8, "little")])))
+
+    def _may_be_absent(self, shard: ShardFile, path: str) -> None:
+        if self._job.require_files and shard.expected:
+            raise InputError(
+                path, chunk_name(shard.coords), "the file", "none", "--require-files asks for every one"
+            )
+
+    def _chunk_of(self, shard: ShardFile) -> tuple[int, int, int]:
+        x, y, z = shard.coords
+        return (x << shard.mip, y << shard.mip, z << shard.mip)
+
+    def _targets(self, payload: Payload) -> set[int]:
+        """Blocks whose chunks need a payload: edges go to their chunks, pairs to the neighbours too."""
+        grid = self._job.grid
+        chunks = list(payload.chunks)
+        if payload.kind == REMAP:
+            chunks += face_neighbours(grid, payload.chunks[0])
+        return set(grid.ancestors(np.array(chunks, np.uint64), BLOCK_LAYER).tolist())
+
+
+def _pack(payload: Payload) -> bytes:
+    ids = np.array(payload.chunks, "<u8").tobytes()
+    return pack_blobs([payload.kind.encode(), payload.name.encode(), ids, bytes(payload.data)])
+
+
+@beam.typehints.with_output_types(KEYED_BYTES)
+class _Assemble(beam.DoFn):  # type: ignore[misc]
+    """Puts the files of a block's chunks together from payloads."""
+
+    def __init__(self, job: IngestJob) -> None:
+        source = job.dataset
+        self._job = job
+        self._scope = Scope(job.grid, job.test)
+        self._edges = Folder(source.edges) if source.edges else None
+        self._components = Folder(source.components) if source.components else None
+
+    def process(
+        self, group: tuple[bytes, Iterable[bytes]], failed: Counts
+    ) -> Iterator[tuple[bytes, bytes]]:
+        stop_if_failed(self._job, ATOMIC_LAYER, failed)
+        key, values = group
+        absent, payloads = 0, []
+        for value in values:
+            kind, *rest = [blob or b"" for blob in unpack_blobs(value)]
+            if kind:
+                name, ids, data = rest
+                chunks = tuple(np.frombuffer(ids, "<u8").tolist())
+                payloads.append(Payload(kind.decode(), name.decode(), chunks, data))
+            else:
+                absent += int.from_bytes(rest[0], "little")
+        payloads.sort(key=lambda p: (p.name, p.chunks))  # grouping gives them in any order
+        block_chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
+        counts = np.zeros(len(block_chunks), "<i8")
+        counts[:1] = absent
+        blobs: list[bytes | None] = [counts.tobytes()]
+        for coords in block_chunks:
+            blobs += self._files(coords, payloads)
+        yield key, pack_blobs(blobs)
+
+    def _files(self, coords: tuple[int, int, int], payloads: list[Payload]) -> list[bytes | None]:
+        """A chunk's edges and components files; None when nothing would be in them."""
+        source, grid = self._job.dataset, self._job.grid
+        assert source.data_version is not None
+        chunk = grid.chunk_id(SUPERVOXEL_LAYER, coords)
+        near = {chunk, *face_neighbours(grid, chunk)}
+        own = [p for p in payloads if p.kind != REMAP and chunk in p.chunks]
+        joined = [p for p in payloads if p.kind == REMAP and p.chunks[0] in near]
+        edges = assemble_edges(chunk, own, source.data_version, self._job.resolution)
+        mapping = assemble_mapping(joined)
+        edges_file = encode_chunk_edges(edges) if len(edges) else None
+        components_file = encode_components(mapping) if mapping.ids.size else None
+        if self._scope.writes(grid.chunk_id(ATOMIC_LAYER, coords)) and self._valid(coords, edges, mapping):
+            if self._edges and edges_file:
+                self._edges.write({edges_file_name(coords): edges_file})
+            if self._components and components_file:
+                self._components.write({components_file_name(coords): components_file})
+        return [edges_file, components_file]
+
+    def _valid(self, coords: tuple[int, int, int], edges: ChunkEdges, mapping: Mapping) -> bool:
+        """Whether they may be written for servers to read; if not, building the chunk says why."""
+        check = ChunkChecker(self._job.grid, coords)
+        try:
+            check.edges(edges, "")
+            check.mapping(mapping, "")
+        except InputError:
+            return False
+        return True
