@@ -262,4 +262,3 @@ def _pieces(chunk_id: int, children: Ids, child_offsets: Indices) -> list[Famili
             Families(chunk_id + piece, children[begin:end], child_offsets[first : last + 1] - begin)
         )
     return families
-

@@ -16,8 +16,9 @@ import yaml
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.graphene import FANOUT
-from beam_ingest.inputs.agglomeration import DATA_VERSIONS
 
+DATA_VERSIONS = (2, 3, 4)
+"""The layouts of raw edge records there are."""
 _SECTIONS = ("data_source", "graph_config", "ingest_config", "backend_client")
 _OTHERS = ("mesh_config", "meshing_config", "meshing", "l2cache_config", "l2cache", "cave_config", "cave")
 """Sections for other programs that read the same file; accepted and left alone."""

@@ -51,10 +51,7 @@ class InputError(BeamIngestError):
         self.advice = advice
 
     def __str__(self) -> str:
-        return (
-            f"{self.file}: chunk {self.chunk}: expected {self.expected}, "
-            f"found {self.found}; {self.advice}"
-        )
+        return f"{self.file}: chunk {self.chunk}: expected {self.expected}, found {self.found}; {self.advice}"
 
 
 class ChunksFailedError(BeamIngestError):

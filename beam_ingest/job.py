@@ -66,7 +66,9 @@ class IngestJob:
             if value is None and not self.raw:
                 raise ConfigError(f"{where}: data_source: the key {key} is missing (only --raw does without)")
         if self.test and self.grid.layer_count < 4:
-            raise ConfigError(f"{where}: --test takes eight chunks at the centre: this grid has no more than that")
+            raise ConfigError(
+                f"{where}: --test takes eight chunks at the centre: this grid has no more than that"
+            )
 
     @property
     def options(self) -> dict[str, object]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -150,15 +150,13 @@ def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
         counts.append(row[_COUNTS].value)
         times.append(row[_MILLISECONDS].value)
     layer_of = np.array(layers, np.int64)
-    table_of = np.frombuffer(b"".join(counts), "<i8").reshape(len(counts), -1)
+    table_of = np.frombuffer(b"".join(counts), "<i8").reshape(-1, len(fields(Counts)))
     spent: npt.NDArray[np.int64] = np.frombuffer(b"".join(times), "<i8")
     status = []
     for layer in range(ATOMIC_LAYER, grid.root_layer + 1):
         at = layer_of == layer
         total = Counts(*table_of[at].sum(axis=0).tolist())
-        status.append(
-            LayerStatus(layer, int(at.sum()), grid.chunk_count(layer), total, int(spent[at].sum()))
-        )
+        status.append(LayerStatus(layer, int(at.sum()), grid.chunk_count(layer), total, int(spent[at].sum())))
     return status
 
 
@@ -219,6 +217,8 @@ def read_manifest(store: Store) -> Manifest:
     """
     row = store.read_rows([MANIFEST_KEY]).get(MANIFEST_KEY)
     if row is None or _MANIFEST not in row:
-        raise StoreError(f"{store.place}: it has no manifest: it was not made by beam-ingest, or not to the end")
+        raise StoreError(
+            f"{store.place}: it has no manifest: it was not made by beam-ingest, or not to the end"
+        )
     content = json.loads(row[_MANIFEST].value)
     return Manifest(**(content | {"chunks": tuple(content["chunks"])}))

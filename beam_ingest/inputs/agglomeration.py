@@ -24,8 +24,6 @@ from beam_ingest.layers.arrays import components, group_starts
 Coordinates = tuple[int, int, int]
 Records = npt.NDArray[np.void]
 
-DATA_VERSIONS = (2, 3, 4)
-"""The layouts of edge records there are."""
 IN_CHUNK, BETWEEN, FAKE, REMAP = "in_chunk", "between_chunks", "fake", "done"
 EDGE_KINDS = (IN_CHUNK, BETWEEN, FAKE)
 _IDS = [("sv1", "<u8"), ("sv2", "<u8")]
@@ -37,7 +35,10 @@ def edge_dtype(data_version: int) -> np.dtype[np.void]:
         return np.dtype([*_IDS, ("aff", "<f4"), ("area", "<u8")])
     aff = "<f8" if data_version == 3 else "<f4"
     return np.dtype(
-        [*_IDS, *((f"{name}_{axis}", kind) for axis in "xyz" for name, kind in (("aff", aff), ("area", "<u8")))]
+        [
+            *_IDS,
+            *((f"{name}_{axis}", kind) for axis in "xyz" for name, kind in (("aff", aff), ("area", "<u8"))),
+        ]
     )
 
 
@@ -122,9 +123,7 @@ class Payload:
     data: memoryview | bytes
 
 
-def read_shard(
-    grid: ChunkGrid, shard: ShardFile, data: bytes, data_version: int, file: str
-) -> list[Payload]:
+def read_shard(grid: ChunkGrid, shard: ShardFile, data: bytes, data_version: int, file: str) -> list[Payload]:
     """The payloads of a shard file that hold any record.
 
     Args:
@@ -166,7 +165,9 @@ def _check_place(grid: ChunkGrid, shard: ShardFile, chunks: tuple[int, ...], fil
         right &= bool(np.abs(coords[0] - coords[1]).sum() == 1)
         expected += ", in pairs that share a face"
     if not right:
-        found = " and ".join("{}_{}_{} (id {})".format(*c, i) for c, i in zip(coords.tolist(), chunks, strict=True))
+        found = " and ".join(
+            "{}_{}_{} (id {})".format(*c, i) for c, i in zip(coords.tolist(), chunks, strict=True)
+        )
         raise InputError(file, name, expected, f"records of chunk {found}")
 
 

@@ -75,7 +75,9 @@ def decode_shard(
 
 def _index(data: bytes, ids_per_record: int, file: str) -> npt.NDArray[np.uint64]:
     if len(data) < _HEADER_BYTES or data[:4] != MAGIC:
-        raise InputError(file, "any", f"a shard file ({MAGIC.decode()})", f"{bytes(data[:4])!r}, {len(data)} bytes")
+        raise InputError(
+            file, "any", f"a shard file ({MAGIC.decode()})", f"{bytes(data[:4])!r}, {len(data)} bytes"
+        )
     offset, size = np.frombuffer(data[4:_HEADER_BYTES], "<u8").tolist()
     record_bytes = 8 * (ids_per_record + 2)
     if offset < _HEADER_BYTES or offset + size > len(data) or size < _CRC_BYTES:

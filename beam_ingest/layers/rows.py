@@ -40,9 +40,7 @@ def atomic_cells(grid: ChunkGrid, chunk: AtomicChunk, graph_version: int) -> Cel
     return cells
 
 
-def parent_cells(
-    chunk_id: int, chunk: ParentChunk, parents: Ids, graph_version: int, counter: bool
-) -> Cells:
+def parent_cells(chunk_id: int, chunk: ParentChunk, parents: Ids, graph_version: int, counter: bool) -> Cells:
     """Cells of a chunk at layer 3 or above.
 
     Args:

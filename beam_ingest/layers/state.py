@@ -86,7 +86,9 @@ def pack(sender: int, halo: bool, message: Message) -> Iterator[bytes]:
     for piece in range(pieces):
         part = [a[a.size * piece // pieces : a.size * (piece + 1) // pieces] for a in arrays]
         head = np.array([sender, halo, piece, pieces, *(a.size for a in part)], "<u8")
-        yield b"".join([head.tobytes(), *(a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes() for a in part)])
+        yield b"".join(
+            [head.tobytes(), *(a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes() for a in part)]
+        )
 
 
 def unpack(data: bytes) -> Envelope:

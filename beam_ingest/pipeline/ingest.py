@@ -25,7 +25,9 @@ class IngestGraph(beam.PTransform):  # type: ignore[misc]
     def __init__(self, job: IngestJob) -> None:
         super().__init__()
         if not job.timestamp:
-            raise ConfigError(f"graph {job.graph_id}: the job was not started: start_job(job) makes its table")
+            raise ConfigError(
+                f"graph {job.graph_id}: the job was not started: start_job(job) makes its table"
+            )
         self._job = job
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:

@@ -146,9 +146,7 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
         self._edges = Folder(source.edges) if source.edges else None
         self._components = Folder(source.components) if source.components else None
 
-    def process(
-        self, group: tuple[bytes, Iterable[bytes]], failed: Counts
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def process(self, group: tuple[bytes, Iterable[bytes]], failed: Counts) -> Iterator[tuple[bytes, bytes]]:
         stop_if_failed(self._job, ATOMIC_LAYER, failed)
         key, values = group
         absent, payloads = 0, []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.inputs.agglomeration import edge_dtype
+from beam_ingest.inputs.agglomeration import IN_CHUNK, edge_dtype
 from beam_ingest.inputs.edges import Edges
 from beam_ingest.sample.noise import hashes
 from beam_ingest.sample.spec import RESOLUTION, SampleSpec, Triple
@@ -20,6 +20,8 @@ from beam_ingest.sample.supervoxels import AFFINITY_UNITS
 
 _ONE_IN = 8
 """One record in so many goes to the second file, and another one to both."""
+EMPTY_SHARD = b"SO01" + (20).to_bytes(8, "little") + (4).to_bytes(8, "little") + bytes(4)
+"""A shard file without records: an index of no more than its crc32."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Placement:
 
 def chunk_placement(spec: SampleSpec, coords: Triple) -> Placement:
     """Where the in_chunk records of a chunk go: to files at `coords` minus 0 or 1 on every axis."""
-    return _placement(spec, "in_chunk", coords, fixed_axis=None)
+    return _placement(spec, IN_CHUNK, coords, fixed_axis=None)
 
 
 def pair_placement(spec: SampleSpec, kind: str, coords: Triple, axis: int) -> Placement:

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from beam_ingest.dataset import DATA_VERSIONS
 from beam_ingest.errors import ConfigError
 from beam_ingest.graphene import ChunkGrid, Coords
-from beam_ingest.inputs.agglomeration import DATA_VERSIONS
 
 Triple: TypeAlias = tuple[int, int, int]
 

@@ -18,7 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.graphene import SUPERVOXEL_LAYER, Ids
-from beam_ingest.inputs.agglomeration import edge_file_name, remap_file_name
+from beam_ingest.inputs.agglomeration import (
+    BETWEEN,
+    EDGE_KINDS,
+    FAKE,
+    IN_CHUNK,
+    edge_file_name,
+    remap_file_name,
+)
 from beam_ingest.inputs.components import components_file_name, encode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges, edges_file_name, encode_chunk_edges
 from beam_ingest.inputs.shards import encode_shard
@@ -37,6 +44,8 @@ from beam_ingest.sample.supervoxels import (
 from beam_ingest.sample.watershed import write_watershed
 
 Records: TypeAlias = npt.NDArray[np.void]
+Shard: TypeAlias = tuple[list[tuple[int, ...]], list[bytes]]
+"""Chunk ids and content of the payloads of a shard file."""
 
 SCRATCH = ".scratch"
 FOLDERS = ("edges", "components", "agg/chunked_rg", "agg/remap", SCRATCH)
@@ -105,7 +114,7 @@ def join(place: Place, coords: Triple) -> Found:
     own = place.kept("label", coords)
     supervoxels = _supervoxels(own)
     results: dict[str, npt.NDArray[Any]] = {}
-    edges = {"between_chunks": 0, "fake": 0}
+    edges = {BETWEEN: 0, FAKE: 0}
     for axis in range(3):
         neighbour = _moved(coords, axis, 1)
         if not place.spec.contains(neighbour):
@@ -115,12 +124,12 @@ def join(place: Place, coords: Triple) -> Found:
         touching = touching_over(axis, own[f"upper_{axis}"], other[f"lower_{axis}"])
         records = contacts(place.spec.seed, touching, supervoxels, others)
         cut = supervoxels.beads[touching.first] == others.beads[touching.second]
-        for kind, which in (("between_chunks", ~cut), ("fake", cut)):
+        for kind, which in ((BETWEEN, ~cut), (FAKE, cut)):
             results[f"{kind}_{axis}"] = records[which]
             edges[kind] += int(which.sum())
         results[f"pairs_{axis}"] = joined_over(touching, supervoxels, own["pieces"], others, other["pieces"])
     place.keep("join", coords, **results)
-    return Found(between_chunk_edges=edges["between_chunks"], cross_chunk_edges=edges["fake"])
+    return Found(between_chunk_edges=edges[BETWEEN], cross_chunk_edges=edges[FAKE])
 
 
 def write(place: Place, coords: Triple) -> Found:
@@ -134,6 +143,10 @@ def write(place: Place, coords: Triple) -> Found:
 
 def _supervoxels(kept: Any) -> Supervoxels:
     return Supervoxels(kept["ids"], kept["beads"], kept["families"])
+
+
+def _has_supervoxels(place: Place, coords: Triple) -> bool:
+    return bool(place.kept("label", coords)["ids"].size)
 
 
 def _moved(coords: Triple, axis: int, by: int) -> Triple:
@@ -164,17 +177,17 @@ def _face_records(place: Place, kind: str, coords: Triple) -> Records:
 
 
 def _write_edges(place: Place, coords: Triple) -> None:
-    own = place.kept("label", coords)
-    if own["ids"].size == 0:
+    if not _has_supervoxels(place, coords):
         return
-    cut = _face_records(place, "fake", coords)
+    own = place.kept("label", coords)
+    cut = _face_records(place, FAKE, coords)
     cross = Edges(
         cut["sv1"].copy(),
         cut["sv2"].copy(),
         np.full(cut.size, np.inf, np.float32),
         np.ones(cut.size, np.uint64),
     )
-    between = raw.assembled(place.spec, _face_records(place, "between_chunks", coords))
+    between = raw.assembled(place.spec, _face_records(place, BETWEEN, coords))
     edges = ChunkEdges(raw.assembled(place.spec, own["inside"]), cross, between)
     place.put(f"edges/{edges_file_name(coords)}", encode_chunk_edges(edges))
 
@@ -196,13 +209,13 @@ def _mip(coordinate: int) -> int:
 def _write_components(place: Place, coords: Triple) -> None:
     near = (coords, *_neighbours(place.spec, coords))
     mapping = mapping_of(pairs for chunk in near for _, pairs in _pairs_kept(place, chunk))
-    if place.kept("label", coords)["ids"].size and mapping.ids.size:
+    if _has_supervoxels(place, coords) and mapping.ids.size:
         place.put(f"components/{components_file_name(coords)}", encode_components(mapping))
 
 
 def _write_raw_edges(place: Place, file: Triple) -> None:
     spec = place.spec
-    shards: dict[str, tuple[list[tuple[int, ...]], list[bytes]]] = {}
+    shards: dict[str, Shard] = {kind: ([], []) for kind in EDGE_KINDS}
 
     def add(kind: str, chunks: tuple[Triple, ...], records: Records, placement: raw.Placement) -> None:
         is_pair = len(chunks) == 2
@@ -214,7 +227,7 @@ def _write_raw_edges(place: Place, file: Triple) -> None:
         ):
             if at == file and part.size:
                 ids = tuple(spec.grid.chunk_id(SUPERVOXEL_LAYER, chunk) for chunk in chunks)
-                keys, payloads = shards.setdefault(kind, ([], []))
+                keys, payloads = shards[kind]
                 keys.append(ids[::-1] if swapped else ids)
                 payloads.append(raw.encode_records(spec, part, swapped))
 
@@ -225,14 +238,15 @@ def _write_raw_edges(place: Place, file: Triple) -> None:
             continue
         placement = raw.chunk_placement(spec, chunk)
         if file in (placement.first, placement.second):
-            add("in_chunk", (chunk,), place.kept("label", chunk)["inside"], placement)
-        for axis, kind in itertools.product(range(3), ("between_chunks", "fake")):
+            add(IN_CHUNK, (chunk,), place.kept("label", chunk)["inside"], placement)
+        for axis, kind in itertools.product(range(3), (BETWEEN, FAKE)):
             upper = _moved(chunk, axis, 1)
             placement = raw.pair_placement(spec, kind, chunk, axis)
             if spec.contains(upper) and file in (placement.first, placement.second):
                 add(kind, (chunk, upper), place.kept("join", chunk)[f"{kind}_{axis}"], placement)
-    for kind, (keys, payloads) in shards.items():
-        place.put(f"agg/{edge_file_name(kind, file)}", encode_shard(np.array(keys, np.uint64), payloads))
+    for kind, shard in shards.items():
+        if shard[0] or _has_supervoxels(place, file):
+            place.put(f"agg/{edge_file_name(kind, file)}", _encode(shard))
 
 
 def _write_remap(place: Place, coords: Triple) -> None:
@@ -240,16 +254,22 @@ def _write_remap(place: Place, coords: Triple) -> None:
     for mip in range(place.spec.grid.layer_count - 1):
         if any(c % (1 << mip) for c in coords):
             return
-        keys, payloads = [], []
+        keys: list[tuple[int, ...]] = []
+        payloads: list[bytes] = []
         for chunk in _chunks_of_mip(place.spec, coords, mip):
             pairs = [pairs for at, pairs in _pairs_kept(place, chunk) if at == mip and pairs.size]
             if pairs:
-                keys.append(place.spec.grid.chunk_id(SUPERVOXEL_LAYER, chunk))
+                keys.append((place.spec.grid.chunk_id(SUPERVOXEL_LAYER, chunk),))
                 payloads.append(np.concatenate(pairs).astype("<u8").tobytes())
-        if keys:
+        # Every chunk has a file of its own, but for empty ones; blocks where nothing was joined have none.
+        if keys or (mip == 0 and _has_supervoxels(place, coords)):
             x, y, z = (c >> mip for c in coords)
-            content = encode_shard(np.array(keys, np.uint64), payloads)
-            place.put(f"agg/{remap_file_name(mip, (x, y, z))}", content)
+            place.put(f"agg/{remap_file_name(mip, (x, y, z))}", _encode((keys, payloads)))
+
+
+def _encode(shard: Shard) -> bytes:
+    keys, payloads = shard
+    return encode_shard(np.array(keys, np.uint64), payloads) if keys else raw.EMPTY_SHARD
 
 
 def _chunks_of_mip(spec: SampleSpec, block: Triple, mip: int) -> Iterator[Triple]:

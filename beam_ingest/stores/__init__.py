@@ -33,7 +33,9 @@ def store_url(dataset: Dataset, option: str | None) -> str:
         if not isinstance(path, str) or not path:
             raise ConfigError(f"{dataset.path}: backend_client.CONFIG: the key PATH is missing")
         return f"sqlite:{(Path(unquote(urlsplit(dataset.path).path)).parent / path).absolute()}"
-    where = f"backend_client.TYPE is {dataset.backend_type!r}" if dataset.backend_type else "no backend_client"
+    where = (
+        f"backend_client.TYPE is {dataset.backend_type!r}" if dataset.backend_type else "no backend_client"
+    )
     raise ConfigError(f"{dataset.path}: {where}, which this version cannot write; add --store {_FORMS}")
 
 

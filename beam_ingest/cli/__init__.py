@@ -1,0 +1,28 @@
+"""The command line: ``beam-ingest``. Only here does an error become a message and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from beam_ingest.cli.arguments import parse
+from beam_ingest.errors import BeamIngestError
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    try:
+        command, arguments = parse(list(sys.argv[1:] if argv is None else argv))
+        return command(arguments)
+    except BeamIngestError as error:
+        print(f"beam-ingest: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("beam-ingest: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

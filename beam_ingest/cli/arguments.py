@@ -1,0 +1,141 @@
+"""What the command line takes.
+
+Nothing heavy is imported here, so that ``--help`` answers at once; a command's own module is
+imported when the command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from beam_ingest.errors import ConfigError
+from beam_ingest.version import __version__
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, so that one place decides on exit statuses."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def parse(argv: list[str]) -> tuple[Command, argparse.Namespace]:
+    """The command to run and its arguments.
+
+    Raises:
+      ConfigError: when they make no sense.
+    """
+    parser, verbs = _parser()
+    if argv and argv[0] == "graph" and not {"-h", "--help"} & set(argv):
+        return _command("graph"), _parse_graph(verbs["graph"], argv[1:])
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(unknown, _options(verbs[arguments.verb]), verbs[arguments.verb].prog)
+    return _command(arguments.verb), arguments
+
+
+def _command(verb: str) -> Command:
+    return importlib.import_module(f"beam_ingest.cli.{verb}").run  # type: ignore[no-any-return]
+
+
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+    parser = _Parser(
+        prog="beam-ingest",
+        description="Build a PyChunkedGraph from an agglomerated segmentation.",
+        epilog="Every command has its own --help.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"beam-ingest {__version__}")
+    commands = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    verbs: dict[str, _Parser] = {}
+
+    def verb(name: str, text: str) -> _Parser:
+        verbs[name] = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        return verbs[name]
+
+    graph = verb("graph", "build a graph; every option of Apache Beam is understood too")
+    _add_graph(graph)
+    graph.add_argument(
+        "--raw", action="store_true", help="read raw agglomeration (ingest_config.AGGLOMERATION)"
+    )
+    graph.add_argument(
+        "--test", action="store_true", help="write only the eight chunks at the centre and their parent"
+    )
+    graph.add_argument(
+        "--graph-version", type=int, choices=(3, 2), default=3, help="PyChunkedGraph's major version"
+    )
+    graph.add_argument(
+        "--require-files",
+        action="store_true",
+        help="an absent edges or components file is an error, not an empty chunk",
+    )
+    existing = graph.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--overwrite", action="store_true", help="remove a graph that is there and build it anew"
+    )
+    existing.add_argument(
+        "--resume", action="store_true", help="finish a graph that was begun with the same options"
+    )
+
+    status = verb("status", "show how far each layer of a graph is built")
+    _add_graph(status)
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument(
+        "--watch", action="store_true", help="show it again every second until it is complete"
+    )
+
+    sample = verb("sample", "write a synthetic dataset to try the program on")
+    sample.add_argument("directory", metavar="DIR", help="where it goes; made if absent")
+    for name, default, text in (
+        ("--chunks", (4, 4, 4), "chunks along each axis"),
+        ("--chunk-size", (48, 48, 48), "voxels of a chunk along each axis"),
+        ("--offset", (0, 0, 0), "where the volume begins, in voxels"),
+    ):
+        sample.add_argument(name, type=int, nargs=3, default=default, metavar=("X", "Y", "Z"), help=text)
+    sample.add_argument("--seed", type=int, default=0, help="another number, another dataset")
+    sample.add_argument(
+        "--data-version", type=int, choices=(2, 3, 4), default=4, help="layout of the raw edge records"
+    )
+    return parser, verbs
+
+
+def _add_graph(parser: _Parser) -> None:
+    parser.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
+    parser.add_argument("dataset", metavar="DATASET.yml", help="dataset file, as PyChunkedGraph's")
+    parser.add_argument(
+        "--store", metavar="sqlite:PATH", help="where the graph is, if not where the dataset file says"
+    )
+
+
+def _parse_graph(own: _Parser, argv: list[str]) -> argparse.Namespace:
+    """Arguments of ``graph``; Beam's own options come as the dict ``beam``."""
+    from beam_ingest.cli.beam_options import add_beam_options
+
+    parser = _Parser(
+        prog=own.prog, allow_abbrev=False, parents=[own], add_help=False, conflict_handler="resolve"
+    )
+    names = add_beam_options(parser)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(unknown, _options(parser), own.prog)
+    given = vars(arguments)
+    arguments.beam = {name: given[name] for name in names if given[name] != parser.get_default(name)}
+    return arguments
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return list(parser._option_string_actions)
+
+
+def _refuse(unknown: list[str], known: Iterable[str], program: str) -> NoReturn:
+    """Say which argument nobody knows, and the nearest that somebody does."""
+    first = unknown[0].partition("=")[0]
+    near: list[Any] = difflib.get_close_matches(first, list(known), 1) if first.startswith("-") else []
+    hint = f"did you mean {near[0]}?" if near else f"see {program} --help"
+    raise ConfigError(f"unknown {'option' if first.startswith('-') else 'argument'} {first}; {hint}")

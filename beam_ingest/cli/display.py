@@ -1,0 +1,96 @@
+"""What people see: progress while a job runs, status lines, and the summary."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from beam_ingest import progress
+from beam_ingest.job import IngestJob
+from beam_ingest.progress import Counts, LayerStatus
+from beam_ingest.stores import Store
+
+
+def status_line(status: LayerStatus) -> str:
+    """One layer as PyChunkedGraph's own ``ingest status`` prints it."""
+    return f"{status.layer:<8}: {status.done} / {status.total}"
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+class ProgressDisplay:
+    """One bar per layer with the time it will still take; on no terminal, a line per finished layer.
+
+    Args:
+      store: the graph's store, which the numbers come from.
+      job: the job.
+    """
+
+    def __init__(self, store: Store, job: IngestJob) -> None:
+        self._store = store
+        self._grid = job.grid
+        self._console = Console(file=sys.stderr)
+        self._bars: dict[int, TaskID] = {}
+        self._finished: set[int] = set()
+        self._progress = Progress(
+            TextColumn("layer {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+
+    def __enter__(self) -> ProgressDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.update()
+        self._progress.stop()
+
+    def update(self) -> None:
+        """Show how far the job is."""
+        for status in progress.read_status(self._store, self._grid):
+            if status.layer not in self._bars:
+                # A layer's clock starts with its first chunk, or its rate would count the wait.
+                self._bars[status.layer] = self._progress.add_task(
+                    str(status.layer), total=status.total, start=False
+                )
+            if status.done and not self._progress.tasks[self._bars[status.layer]].started:
+                self._progress.start_task(self._bars[status.layer])
+            self._progress.update(self._bars[status.layer], completed=status.done)
+            if status.done == status.total and status.layer not in self._finished:
+                self._finished.add(status.layer)
+                if not self._console.is_terminal:
+                    print(f"layer {status_line(status)}", file=sys.stderr, flush=True)
+
+
+def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds: float) -> None:
+    """What was built, and where it is."""
+    for status in layers:
+        print(status_line(status))
+    total = sum((status.counts for status in layers), Counts())
+    nodes = ", ".join(f"{s.counts.nodes:,} at layer {s.layer}" for s in layers[:-1])
+    kind = "test of graph" if job.test else "graph"
+    print(f"\nbuilt {kind} {job.graph_id} (PyChunkedGraph {job.graph_version}) in {seconds:.1f} s")
+    print(f"  supervoxels  {total.supervoxels:,}")
+    print(f"  nodes        {nodes}")
+    print(f"  roots        {layers[-1].counts.nodes:,}")
+    print(f"  rows         {total.rows:,} of {total.cells:,} cells, {size(total.bytes)}")
+    if total.missing:
+        print(f"  absent files {total.missing:,}, taken as empty chunks (--require-files refuses them)")
+    print(f"  in           {place}")

@@ -1,0 +1,67 @@
+"""``beam-ingest graph``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+
+from beam_ingest import progress
+from beam_ingest.cli.display import ProgressDisplay, print_summary
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import BeamIngestError
+from beam_ingest.job import IngestJob, make_job, start_job
+from beam_ingest.run import default_workers, is_local, run_job
+from beam_ingest.scope import Scope
+from beam_ingest.stores import store_url
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build a graph."""
+    start = time.monotonic()
+    dataset = Dataset.from_file(arguments.dataset)
+    job = make_job(
+        arguments.graph_id,
+        dataset,
+        store_url(dataset, arguments.store),
+        graph_version=arguments.graph_version,
+        raw=arguments.raw,
+        test=arguments.test,
+        require_files=arguments.require_files,
+    )
+    if job.raw and not dataset.edges:
+        print("note: no data_source.EDGES: servers find no edges there, and cannot split", file=sys.stderr)
+    options = dict(arguments.beam)
+    if is_local(options):
+        options.setdefault("direct_num_workers", default_workers(job))
+    job = start_job(job, overwrite=arguments.overwrite, resume=arguments.resume)
+    store = job.open_store()
+    if job.resume and _complete(job, progress.read_status(store, job.grid)):
+        print(f"graph {job.graph_id} is complete already: nothing to resume")
+        return 0
+    try:
+        with ProgressDisplay(store, job) as display:
+            run_job(job, options, display.update)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print(
+            f"\nbeam-ingest: interrupted; --resume finishes graph {job.graph_id}", file=sys.stderr, flush=True
+        )
+        os._exit(130)  # the pipeline's threads do not end when asked
+    status = progress.read_status(store, job.grid)
+    if not _complete(job, status):
+        raise BeamIngestError(
+            f"graph {job.graph_id}: the run ended before every chunk was built; --resume finishes it"
+        )
+    store.finish()
+    print_summary(job, store.place, status, time.monotonic() - start)
+    return 0
+
+
+def _complete(job: IngestJob, status: list[progress.LayerStatus]) -> bool:
+    """Whether every chunk of the job is marked done."""
+    scope = Scope(job.grid, job.test)
+    wanted = {2: 8, 3: 1} if job.test else {s.layer: s.total for s in status}
+    return all(s.done >= wanted.get(s.layer, 0) for s in status) and scope.block_count > 0

@@ -1,0 +1,56 @@
+"""``beam-ingest status``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+
+from beam_ingest import progress
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import StoreError
+from beam_ingest.graphene import ChunkGrid
+from beam_ingest.stores import Store, open_store, store_url
+
+_SECONDS = 1.0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show how far each layer is built."""
+    dataset = Dataset.from_file(arguments.dataset)
+    store = open_store(store_url(dataset, arguments.store))
+    if not store.exists():
+        raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
+    manifest = progress.read_manifest(store)
+    if manifest.graph_id != arguments.graph_id:
+        raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {arguments.graph_id}")
+    grid = ChunkGrid(manifest.chunks, dataset.layer_id_bits, dataset.spatial_bits)
+    while True:
+        layers = progress.read_status(store, grid)
+        _show(store, manifest, layers, arguments.json)
+        if not arguments.watch or layers[-1].done == layers[-1].total:
+            return 0
+        time.sleep(_SECONDS)
+        print()
+
+
+def _show(
+    store: Store, manifest: progress.Manifest, layers: list[progress.LayerStatus], as_json: bool
+) -> None:
+    failures = progress.read_failures(store)
+    if as_json:
+        content = {
+            "graph_id": manifest.graph_id,
+            "place": store.place,
+            "options": manifest.options,
+            "timestamp": manifest.timestamp,
+            "layers": [asdict(layer) for layer in layers],
+            "failed": len(failures),
+        }
+        print(json.dumps(content), flush=True)
+        return
+    for layer in layers:
+        print(f"{layer.layer:<8}: {layer.done} / {layer.total}", flush=True)
+    if failures:
+        print(f"failed  : {len(failures)}", flush=True)

@@ -1,0 +1,148 @@
+"""Running a job: as a Beam pipeline on this machine, or on the runner that was asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+from beam_ingest import errors, progress
+from beam_ingest.errors import BeamIngestError, ChunksFailedError
+from beam_ingest.job import IngestJob
+from beam_ingest.pipeline.ingest import IngestGraph
+
+_LOCAL_RUNNERS = {None, "directrunner", "direct", "fnapirunner"}
+_SMALL_GRID = 256
+"""Chunks up to which one process is done before a second one has started."""
+_SHOWN_FAILURES = 5
+
+
+def is_local(options: Mapping[str, Any]) -> bool:
+    """Whether the job runs in processes of this machine that we start ourselves."""
+    runner = options.get("runner")
+    return (runner.lower() if runner else None) in _LOCAL_RUNNERS
+
+
+def run_job(
+    job: IngestJob, options: Mapping[str, Any], tick: Callable[[], None] = lambda: None, interval: float = 0.5
+) -> None:
+    """Run a started job to its end.
+
+    Args:
+      job: the job.
+      options: options of Apache Beam by name.
+      tick: called in this thread about every `interval` seconds while the job runs.
+
+    Raises:
+      ChunksFailedError: when input is bad; the failures are in the store.
+      StoreError: when the store cannot be written.
+      KeyboardInterrupt: when the user interrupts; what is marked done can be resumed.
+    """
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            _run(job, options)
+        except BaseException as error:
+            raised.append(error)
+
+    previous = threading.excepthook
+    threading.excepthook = lambda args: _worker_died(args, raised, previous)
+    try:
+        thread = threading.Thread(target=run, name="pipeline", daemon=True)
+        thread.start()
+        while thread.is_alive() and not raised:
+            thread.join(interval)
+            tick()
+    finally:
+        threading.excepthook = previous
+    if raised:
+        raise _explained(job, raised[0])
+
+
+def _run(job: IngestJob, options: Mapping[str, Any]) -> None:
+    pipeline_options = PipelineOptions([], **options)
+    runner: PipelineRunner | str | None = options.get("runner")
+    if is_local(options):
+        runner = _local_runner(job, pipeline_options)
+    # Everything that runs is importable: nothing of __main__ has to travel.
+    pipeline_options.view_as(SetupOptions).save_main_session = False
+    pipeline = beam.Pipeline(runner, options=pipeline_options)
+    pipeline | f"Ingest {job.graph_id}" >> IngestGraph(job)
+    pipeline.run().wait_until_finish()
+
+
+def _local_runner(job: IngestJob, options: PipelineOptions) -> PipelineRunner:
+    """Beam's in-process runner, with one worker process per core when there is enough to do.
+
+    ``DirectRunner`` would first try to download another runner from the internet.
+    """
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # its tracebacks say less than our errors
+    options.view_as(StandardOptions).runner = None
+    direct = options.view_as(DirectOptions)
+    if direct.direct_num_workers <= 1 or direct.direct_running_mode != "in_memory":
+        return FnApiRunner()
+    command = f"{sys.executable} -m beam_ingest.worker"
+    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
+
+
+def default_workers(job: IngestJob) -> int:
+    """Worker processes of a local run when nobody says how many."""
+    return 1 if job.grid.chunk_count(2) <= _SMALL_GRID else os.cpu_count() or 1
+
+
+def _worker_died(args: Any, raised: list[BaseException], previous: Callable[[Any], Any]) -> None:
+    if args.thread is not None and args.thread.name == "run_worker":
+        raised.append(
+            BeamIngestError(f"a worker process died: {args.exc_value}; --resume finishes the graph")
+        )
+    else:
+        previous(args)
+
+
+def _explained(job: IngestJob, error: BaseException) -> BaseException:
+    """The error that says best what went wrong."""
+    known = _known(error)
+    if isinstance(known, errors.StoreError):
+        return known
+    store = job.open_store()
+    try:
+        failures = progress.read_failures(store)
+    finally:
+        store.close()
+    if not failures:
+        return known or error
+    total = job.grid.chunk_count(failures[0].layer)
+    lines = [failure.cause for failure in failures[:_SHOWN_FAILURES]]
+    if len(failures) > _SHOWN_FAILURES:
+        lines.append(f"... and {len(failures) - _SHOWN_FAILURES} more")
+    lines.append(
+        f"{len(failures)} of {total} chunks failed at layer {failures[0].layer}; "
+        "mend the input and run the same command with --resume"
+    )
+    return ChunksFailedError("\n".join(lines))
+
+
+def _known(error: BaseException) -> BeamIngestError | None:
+    """One of our errors, also out of the text of another process's traceback."""
+    text = str(error)
+    found = re.findall(r"beam_ingest[\w.]*\.(\w+Error): (.*)", text)
+    if found:
+        name, message = found[-1]
+    elif isinstance(error, BeamIngestError):
+        name, message = type(error).__name__, text
+    else:
+        return None
+    kind = getattr(errors, name, BeamIngestError)
+    message = re.sub(r" \[while running .*", "", message)
+    return kind(message) if kind is not errors.InputError else BeamIngestError(message)
