@@ -89,7 +89,7 @@ class Builder:
         self._grid = job.grid
 
     def read(self, chunks: list[Coordinates]) -> list[bytes | None]:
-        """The edges and components files of chunks: edges, components, edges, components, …; None if absent."""
+        """The files of chunks: edges, components, edges, components, …; None for absent ones."""
         edges, components = self._folder(self._job.dataset.edges), self._folder(self._job.dataset.components)
         calls = [
             (edges, [edges_file_name(coords) for coords in chunks]),
@@ -240,7 +240,7 @@ class Builder:
 
 
 def _sizes(cells: Cells) -> dict[str, int]:
-    return {"cells": sum(c.keys.size for c in cells), "bytes": sum(c.nbytes for c in cells)}
+    return {"cells": sum(c.keys.size for c in cells), "nbytes": sum(c.nbytes for c in cells)}
 
 
 def _singles(chunk_id: int, nodes: Ids) -> list[Families]:

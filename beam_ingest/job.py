@@ -129,12 +129,11 @@ def start_job(job: IngestJob, *, overwrite: bool = False, resume: bool = False) 
     try:
         if resume:
             return _resume(job, store)
-        if store.exists():
-            if not overwrite:
-                raise GraphExistsError(
-                    f"{store.place}: a graph is there already; --resume finishes it, "
-                    "--overwrite builds it anew, another --store keeps it"
-                )
+        if not overwrite and store.exists():
+            raise GraphExistsError(
+                f"{store.place}: a graph is there already; --resume finishes it, "
+                "--overwrite builds it anew, another --store keeps it"
+            )
         if overwrite:
             store.drop()
         store.create()

@@ -69,7 +69,7 @@ def _pickle_as_pychunkedgraph(meta: ChunkedGraphMeta) -> bytes:
     """
     module: Any = ModuleType(_MODULE)
     packages = ("pychunkedgraph", "pychunkedgraph.graph", _MODULE)
-    classes = (ChunkedGraphMeta, GraphConfig, DataSource)
+    classes: tuple[Any, ...] = (ChunkedGraphMeta, GraphConfig, DataSource)
     with _LOCK:
         present = {name: sys.modules.get(name) for name in packages}
         own = [cls.__module__ for cls in classes]

@@ -44,7 +44,7 @@ class Counts:
       edges: edges read (layer 2) or received from children.
       rows: rows of the table that were not there before.
       cells: cells written.
-      bytes: bytes of row keys, qualifiers and values written.
+      nbytes: bytes of row keys, qualifiers and values written.
       missing: at layer 2, input files that were not there.
       failed: chunks that could not be built.
     """
@@ -54,7 +54,7 @@ class Counts:
     edges: int = 0
     rows: int = 0
     cells: int = 0
-    bytes: int = 0
+    nbytes: int = 0
     missing: int = 0
     failed: int = 0
 

@@ -63,4 +63,4 @@ class Scope:
 
     def _centre(self) -> Coords:
         # As PyChunkedGraph's own test run: half of the bounds of layer 3, rounded down.
-        return np.array(self.grid.bounds(BLOCK_LAYER)) // 2
+        return np.array([n // 2 for n in self.grid.bounds(BLOCK_LAYER)])

@@ -90,7 +90,7 @@ def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds
     print(f"  supervoxels  {total.supervoxels:,}")
     print(f"  nodes        {nodes}")
     print(f"  roots        {layers[-1].counts.nodes:,}")
-    print(f"  rows         {total.rows:,} of {total.cells:,} cells, {size(total.bytes)}")
+    print(f"  rows         {total.rows:,} of {total.cells:,} cells, {size(total.nbytes)}")
     if total.missing:
         print(f"  absent files {total.missing:,}, taken as empty chunks (--require-files refuses them)")
     print(f"  in           {place}")

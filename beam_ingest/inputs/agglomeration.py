@@ -96,7 +96,7 @@ def shard_files(grid: ChunkGrid, chunks: Sequence[Coordinates], partial: bool) -
         be is given once, for the lowest chunk of its block. If not, that chunk may never come, so
         done files are given for every chunk: the same pairs again join nothing more.
     """
-    files = {}
+    files: dict[ShardFile, None] = {}  # a set that keeps its order
     for coords in chunks:
         files.update({ShardFile(kind, 0, coords): None for kind in EDGE_KINDS})
         for mip in range(grid.layer_count - 1):
@@ -183,16 +183,16 @@ def assemble_edges(
       resolution: weights of the axes in areas and affinities, for data versions 3 and 4.
     """
     dtype = edge_dtype(data_version)
+    names = dtype.names or ()
     swapped = np.dtype(
-        {"names": ["sv2", "sv1", *(dtype.names or ())[2:]], "formats": [dtype[i] for i in range(len(dtype))]}
+        [(new, dtype[old]) for new, old in zip(("sv2", "sv1", *names[2:]), names, strict=True)]
     )
     groups = {}
     for kind in EDGE_KINDS:
         own = [p for p in payloads if p.kind == kind]
         # Read with the names of the two columns exchanged, a pair seen from its second chunk turns round.
         records = [
-            np.frombuffer(p.data, dtype if p.chunks[0] == chunk else swapped)[list(dtype.names or ())]
-            for p in own
+            np.frombuffer(p.data, dtype if p.chunks[0] == chunk else swapped)[list(names)] for p in own
         ]
         groups[kind] = _sum(np.concatenate(records) if records else np.empty(0, dtype), resolution)
     cut = groups[FAKE]

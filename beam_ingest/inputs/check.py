@@ -64,7 +64,8 @@ class ChunkChecker:
         return mapping
 
     def _in_chunk(self, ids: Ids) -> Mask:
-        return (ids ^ self._chunk) >> self._shift == 0
+        inside: Mask = (ids ^ self._chunk) >> self._shift == 0
+        return inside
 
     def _leaving(self, edges: Edges, group: str, file: str) -> Edges:
         first, second = self._in_chunk(edges.node_ids1), self._in_chunk(edges.node_ids2)

@@ -28,7 +28,7 @@ MAX_EDGES_BYTES = 1 << 30
 _LEVEL = 3
 _SLICE = 1 << 14
 _GROUPS = ("in_chunk", "cross_chunk", "between_chunk")
-_COLUMNS = {
+_COLUMNS: dict[str, np.dtype[Any]] = {
     "node_ids1": np.dtype("<u8"),
     "node_ids2": np.dtype("<u8"),
     "affinities": np.dtype("<f4"),

@@ -1,0 +1,1 @@
+"""The kernels: pure functions from arrays to arrays, without Beam and without I/O."""

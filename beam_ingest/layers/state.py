@@ -57,7 +57,7 @@ class Message:
     def concatenate(cls, messages: list[Message]) -> Message:
         """One message of all the arrays in order."""
         names = [f.name for f in fields(cls)]
-        return cls(**{name: np.concatenate([getattr(m, name) for m in messages]) for name in names})
+        return cls.make(**{name: np.concatenate([getattr(m, name) for m in messages]) for name in names})
 
 
 @dataclass(frozen=True, eq=False)

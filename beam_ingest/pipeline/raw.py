@@ -79,7 +79,8 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
     """
 
     def __init__(self, job: IngestJob) -> None:
-        assert job.dataset.agglomeration is not None and job.dataset.data_version is not None
+        assert job.dataset.agglomeration is not None
+        assert job.dataset.data_version is not None
         self._job = job
         self._scope = Scope(job.grid, job.test)
         self._folder = Folder(job.dataset.agglomeration)

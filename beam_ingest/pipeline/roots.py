@@ -84,7 +84,7 @@ class _NumberShard(beam.DoFn):  # type: ignore[misc]
         for sender, k in first.items():
             yield beam.pvalue.TaggedOutput(_RANGES, (encode_key(sender), _RANGE.pack(shard, k)))
         cells = [table.counter(table.root_counter_key(self._root_chunk, shard), last)]
-        counts = Counts(rows=1, cells=1, bytes=cells[0].nbytes)
+        counts = Counts(rows=1, cells=1, nbytes=cells[0].nbytes)
         yield beam.pvalue.TaggedOutput(_COUNTERS, WriteUnit(b"", counts, 0, cells))
 
 

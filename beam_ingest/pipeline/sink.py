@@ -57,7 +57,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         namespace = f"Layer {layer}"
         self._counters = {
             name: beam.metrics.Metrics.counter(namespace, name)
-            for name in ("supervoxels", "nodes", "edges", "rows", "cells", "bytes", "missing", "failed")
+            for name in ("supervoxels", "nodes", "edges", "rows", "cells", "nbytes", "missing", "failed")
         }
         self._build_ms = beam.metrics.Metrics.distribution(namespace, "build_ms")
         self._store: Store

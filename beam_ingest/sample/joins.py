@@ -12,11 +12,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from beam_ingest.graphene import Ids
 from beam_ingest.inputs.components import Mapping
+from beam_ingest.layers.arrays import components
 from beam_ingest.sample.supervoxels import Supervoxels, Touching, same_object
 
 
@@ -28,7 +27,7 @@ def joined_inside(supervoxels: Supervoxels, touching: Touching) -> tuple[npt.NDA
       supervoxel with the first of its piece.
     """
     joined = same_object(touching, supervoxels, supervoxels)
-    pieces = _components(len(supervoxels), touching.first[joined], touching.second[joined])
+    pieces = components(len(supervoxels), touching.first[joined], touching.second[joined])
     _, first = np.unique(pieces, return_index=True)
     heads = first[pieces]
     others = np.flatnonzero(heads != np.arange(len(supervoxels)))
@@ -54,14 +53,4 @@ def mapping_of(pairs: Iterable[Ids]) -> Mapping:
     """The mapping of a chunk from the pairs, each (m, 2), kept with it and with its neighbours."""
     ids, ends = np.unique(np.concatenate(list(pairs)), return_inverse=True)
     ends = ends.reshape(-1, 2)
-    return Mapping(ids, _components(ids.size, ends[:, 0], ends[:, 1]))
-
-
-def _components(n: int, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The component of each of n vertices, numbered in order of their lowest vertex."""
-    graph = coo_array((np.ones(first.size, np.bool_), (first, second)), shape=(n, n))
-    _, found = connected_components(graph, directed=False)
-    _, lowest, numbers = np.unique(found, return_index=True, return_inverse=True)
-    ranks = np.empty(lowest.size, np.int64)
-    ranks[np.argsort(lowest)] = np.arange(lowest.size)
-    return ranks[numbers]
+    return Mapping(ids, components(ids.size, ends[:, 0], ends[:, 1]))

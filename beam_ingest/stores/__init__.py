@@ -24,10 +24,10 @@ def store_url(dataset: Dataset, option: str | None) -> str:
       ConfigError: when neither says where, or the form is unknown.
     """
     if option is not None:
-        kind, _, path = option.partition(":")
-        if kind != "sqlite" or not path:
+        kind, _, given = option.partition(":")
+        if kind != "sqlite" or not given:
             raise ConfigError(f"--store {option}: expected {_FORMS}")
-        return f"sqlite:{Path(path).absolute()}"
+        return f"sqlite:{Path(given).absolute()}"
     if dataset.backend_type == "sqlite":
         path = dataset.backend_config.get("PATH")
         if not isinstance(path, str) or not path:

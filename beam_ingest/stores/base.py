@@ -62,8 +62,9 @@ class Store(ABC):
     def delete_rows(self, keys: Iterable[bytes]) -> None:
         """Remove whole rows."""
 
+    @abstractmethod
     def finish(self) -> None:
-        """Called once, after the last write of a job: tidy up."""
+        """Tidy up, once, after the last write of a job."""
 
     @abstractmethod
     def close(self) -> None:
