@@ -233,7 +233,7 @@ class Builder:
         return InputError(
             file,
             chunk_name(partner),
-            f"an active edge from {error.partner} to node {error.own} of chunk {chunk_name(own)}, which has one",
+            f"an active edge from {error.partner} to chunk {chunk_name(own)}, whose node {error.own} has one",
             "none",
             "the components of both chunks must agree on which edges are active",
         )

@@ -40,10 +40,11 @@ class Scope:
     def blocks(self, first: int, last: int) -> Coords:
         """Coordinates, shape (n, 3), at BLOCK_LAYER of the blocks first..last-1 that are read."""
         numbers = np.arange(first, min(last, self.block_count))
-        coords = np.stack(np.unravel_index(numbers, self.grid.bounds(BLOCK_LAYER)), axis=1)
+        coords: Coords = np.stack(np.unravel_index(numbers, self.grid.bounds(BLOCK_LAYER)), axis=1)
         if not self.test:
             return coords
-        return coords[np.abs(coords - self._centre()).max(axis=1, initial=0) <= 1]
+        near: Coords = coords[np.abs(coords - self._centre()).max(axis=1, initial=0) <= 1]
+        return near
 
     def chunks(self, block: tuple[int, int, int]) -> list[tuple[int, int, int]]:
         """Coordinates of the layer-2 chunks of a block that are read."""
@@ -63,4 +64,4 @@ class Scope:
 
     def _centre(self) -> Coords:
         # As PyChunkedGraph's own test run: half of the bounds of layer 3, rounded down.
-        return np.array([n // 2 for n in self.grid.bounds(BLOCK_LAYER)])
+        return np.array([n // 2 for n in self.grid.bounds(BLOCK_LAYER)], np.int64)

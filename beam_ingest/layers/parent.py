@@ -107,7 +107,9 @@ def build_parent_chunk(grid: ChunkGrid, layer: int, chunk_id: int, message: Mess
         children=nodes[child_at],
         child_offsets=child_offsets,
         state=state,
-        halos=halos(grid, chunk_id, state, still_at, partner[remaining]),
+        halos=[]
+        if layer == grid.root_layer  # nothing is above it
+        else halos(grid, chunk_id, state, still_at, partner[remaining]),
         dropped=np.flatnonzero(alone),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,13 +52,15 @@ class Message:
     def make(cls, **arrays: npt.NDArray[np.generic]) -> Message:
         """A message of some of the arrays, the others empty."""
         empty = {f.name: _empty() for f in fields(cls)} | {"cross_layer": np.empty(0, np.uint8)}
-        return cls(**(empty | arrays))  # type: ignore[arg-type]
+        every: Any = empty | arrays
+        return cls(**every)
 
     @classmethod
     def concatenate(cls, messages: list[Message]) -> Message:
         """One message of all the arrays in order."""
         names = [f.name for f in fields(cls)]
-        return cls.make(**{name: np.concatenate([getattr(m, name) for m in messages]) for name in names})
+        arrays: Any = {name: np.concatenate([getattr(m, name) for m in messages]) for name in names}
+        return cls(**arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +99,7 @@ def unpack(data: bytes) -> Envelope:
     names = [f.name for f in fields(Message)]
     sender, halo, piece, pieces, *sizes = np.frombuffer(data, "<u8", 4 + len(names)).tolist()
     at = _WORDS * (4 + len(names))
-    arrays = {}
+    arrays: Any = {}
     for name, size in zip(names, sizes, strict=True):
         dtype = np.dtype("u1") if name == "cross_layer" else np.dtype("<u8")
         arrays[name] = np.frombuffer(data, dtype, size, at)

@@ -28,8 +28,9 @@ _DATASET = """\
 # A synthetic dataset: made-up neurites, cut into supervoxels. Made by
 #   beam-ingest sample DIR --chunks {chunks} --chunk-size {chunk_size} --seed {seed} \\
 #     --data-version {data_version} --offset {offset}
-# EDGES and COMPONENTS describe the same graph as AGGLOMERATION: ingest either of them with
-#   beam-ingest ingest dataset.yml
+# EDGES and COMPONENTS describe the same graph as AGGLOMERATION. Build it from them with
+#   beam-ingest graph my_graph dataset.yml
+# and with --raw from AGGLOMERATION.
 # Relative paths are taken from this file's folder.
 data_source:
   EDGES: ./edges
@@ -88,7 +89,8 @@ def write_sample(
 
     Writes ``dataset.yml``, the watershed volume ``ws/``, ``edges/``, ``components/`` and the raw
     agglomeration ``agg/``. Equal specs give equal bytes, whatever the number of processes. With
-    more than one process a script that calls this needs the ``if __name__ == "__main__"`` guard.
+    more than one process a script that calls this needs the ``if __name__ == "__main__"`` guard. A
+    run that fails leaves what it has written.
 
     Args:
       directory: the folder to write to; made when it is missing.

@@ -1,0 +1,49 @@
+"""All layers of a job in one plain process: the builder without Beam and without a store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from beam_ingest.build import Builder, Built
+from beam_ingest.job import IngestJob
+from beam_ingest.layers.roots import first_counts, shard_of
+from beam_ingest.scope import Scope
+
+
+def build_all(job: IngestJob, order: np.random.Generator | None = None) -> list[Built]:
+    """What every chunk, and every share of the roots, of a whole graph comes to.
+
+    Args:
+      job: a job with proto input.
+      order: shuffles chunks and messages, as a runner would.
+    """
+    builder, scope, grid = Builder(job), Scope(job.grid, False), job.grid
+
+    def shuffled(items: list) -> list:
+        return items if order is None else [items[i] for i in order.permutation(len(items))]
+
+    built, messages = [], defaultdict(list)
+    for block in shuffled(scope.blocks(0, scope.block_count).tolist()):
+        chunks = scope.chunks(tuple(block))
+        contents = builder.read(chunks)
+        for coords, edges, components in zip(chunks, contents[::2], contents[1::2], strict=True):
+            built.append(builder.atomic(coords, edges, components))
+    below = built
+    for layer in scope.layers:
+        messages = defaultdict(list)
+        for chunk in shuffled(below):
+            for target, data in chunk.messages:
+                messages[target].append(data)
+        assert len(messages) == grid.chunk_count(layer)
+        below = [builder.parent(chunk_id, shuffled(packed)) for chunk_id, packed in messages.items()]
+        built += below
+    shards = defaultdict(dict)
+    senders = {f.sender: f for chunk in built for f in chunk.families}
+    for sender, families in senders.items():
+        shards[shard_of(sender)][sender] = families.root_count
+    for shard, counts in shards.items():
+        first, _ = first_counts(counts)
+        built += [builder.roots(senders[sender], shard, k) for sender, k in first.items()]
+    return built
