@@ -32,7 +32,7 @@ def encode_shard(chunk_ids: Ids, payloads: Sequence[bytes]) -> bytes:
       chunk_ids: layer-1 chunk ids of the payloads, shape (n,), or (n, 2) for pairs of chunks.
       payloads: n payloads without their crc.
     """
-    keys = np.asarray(chunk_ids, "<u8").reshape(len(payloads), -1)
+    keys = np.asarray(chunk_ids, "<u8").reshape(len(payloads), -1 if payloads else 1)
     body = [payload + _crc(payload) for payload in payloads]
     sizes = np.array([len(payload) for payload in body], "<u8")
     ends = np.cumsum(sizes, dtype="<u8") + np.uint64(_HEADER_BYTES)

@@ -55,8 +55,8 @@ def components(size: int, left: Indices, right: Indices) -> Indices:
     """
     graph = coo_array((np.ones(left.size, np.int8), (left, right)), shape=(size, size))
     count, labels = connected_components(graph, directed=False)
-    lowest = np.empty(count, np.int64)
-    lowest[labels[::-1]] = np.arange(size - 1, -1, -1)  # the last write, the lowest node, stays
+    lowest = np.full(count, size)
+    np.minimum.at(lowest, labels, np.arange(size))
     rank = np.empty(count, np.int64)
     rank[np.argsort(lowest)] = np.arange(count)
     return rank[labels]
