@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
@@ -27,6 +28,10 @@ _SMALL_GRID = 256
 _SHOWN_FAILURES = 5
 
 
+class WorkerDiedError(BeamIngestError):
+    """A worker process of a local run was killed; what was waiting for it may wait for ever."""
+
+
 def is_local(options: Mapping[str, Any]) -> bool:
     """Whether the job runs in processes of this machine that we start ourselves."""
     runner = options.get("runner")
@@ -41,13 +46,27 @@ def run_job(
     Args:
       job: the job.
       options: options of Apache Beam by name.
-      tick: called in this thread about every `interval` seconds while the job runs.
+      tick: called about every `interval` seconds while the job runs.
 
     Raises:
       ChunksFailedError: when input is bad; the failures are in the store.
       StoreError: when the store cannot be written.
+      WorkerDiedError: when a worker process is gone; the caller should end the process.
       KeyboardInterrupt: when the user interrupts; what is marked done can be resumed.
     """
+    try:
+        if is_local(options):
+            _run_local(job, options, tick, interval)
+        else:
+            _run_elsewhere(job, options, tick, interval)
+    except WorkerDiedError:
+        raise
+    except Exception as error:
+        raise _explained(job, error) from error
+
+
+def _run_local(job: IngestJob, options: Mapping[str, Any], tick: Callable[[], None], interval: float) -> None:
+    """Run in a thread, so that this one sees Ctrl-C and the death of a worker process."""
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -56,8 +75,14 @@ def run_job(
         except BaseException as error:
             raised.append(error)
 
-    previous = threading.excepthook
-    threading.excepthook = lambda args: _worker_died(args, raised, previous)
+    def worker_died(args: Any) -> None:
+        # Beam's thread that waits for a worker process, and that nobody else waits for
+        if args.thread is not None and args.thread.name == "run_worker":
+            raised.append(WorkerDiedError(f"a worker process died: {args.exc_value}"))
+        elif not isinstance(args.exc_value, grpc.RpcError):  # which only follows from that
+            previous(args)
+
+    previous, threading.excepthook = threading.excepthook, worker_died
     try:
         thread = threading.Thread(target=run, name="pipeline", daemon=True)
         thread.start()
@@ -67,7 +92,26 @@ def run_job(
     finally:
         threading.excepthook = previous
     if raised:
-        raise _explained(job, raised[0])
+        raise raised[0]
+
+
+def _run_elsewhere(
+    job: IngestJob, options: Mapping[str, Any], tick: Callable[[], None], interval: float
+) -> None:
+    """Run in this thread, since some runners install signal handlers, and tick in another."""
+    ended = threading.Event()
+
+    def show() -> None:
+        while not ended.wait(interval):
+            tick()
+
+    ticker = threading.Thread(target=show, name="progress", daemon=True)
+    ticker.start()
+    try:
+        _run(job, options)
+    finally:
+        ended.set()
+        ticker.join()
 
 
 def _run(job: IngestJob, options: Mapping[str, Any]) -> None:
@@ -99,15 +143,6 @@ def _local_runner(job: IngestJob, options: PipelineOptions) -> PipelineRunner:
 def default_workers(job: IngestJob) -> int:
     """Worker processes of a local run when nobody says how many."""
     return 1 if job.grid.chunk_count(2) <= _SMALL_GRID else os.cpu_count() or 1
-
-
-def _worker_died(args: Any, raised: list[BaseException], previous: Callable[[Any], Any]) -> None:
-    if args.thread is not None and args.thread.name == "run_worker":
-        raised.append(
-            BeamIngestError(f"a worker process died: {args.exc_value}; --resume finishes the graph")
-        )
-    else:
-        previous(args)
 
 
 def _explained(job: IngestJob, error: BaseException) -> BaseException:

@@ -25,7 +25,10 @@ def main() -> None:
         os._exit(1)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
+    # What goes wrong in a bundle travels to the run; what is left is the farewell of a broken connection.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sdk_worker_main.main(sys.argv)
+    os._exit(0)  # without waiting for gRPC's threads, which now and then crash on the way out
 
 
 if __name__ == "__main__":

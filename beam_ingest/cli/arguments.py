@@ -125,7 +125,7 @@ def _parse_graph(own: _Parser, argv: list[str]) -> argparse.Namespace:
     if unknown:
         _refuse(unknown, _options(parser), own.prog)
     given = vars(arguments)
-    arguments.beam = {name: given[name] for name in names if given[name] != parser.get_default(name)}
+    arguments.beam = {name: given[name] for name in names if name in given}
     return arguments
 
 

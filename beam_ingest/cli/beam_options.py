@@ -19,5 +19,6 @@ def add_beam_options(parser: argparse.ArgumentParser) -> list[str]:
     for action in beam._actions:
         if action.dest not in ours and not set(action.option_strings) & set(parser._option_string_actions):
             action.help = argparse.SUPPRESS
+            action.default = argparse.SUPPRESS  # only what was given is passed on
             parser._add_action(action)
     return [action.dest for action in parser._actions if action.dest not in ours]

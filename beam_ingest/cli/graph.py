@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 
@@ -13,9 +12,12 @@ from beam_ingest.cli.display import ProgressDisplay, print_summary
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError
 from beam_ingest.job import IngestJob, make_job, start_job
-from beam_ingest.run import default_workers, is_local, run_job
+from beam_ingest.run import WorkerDiedError, default_workers, is_local, run_job
 from beam_ingest.scope import Scope
 from beam_ingest.stores import store_url
+
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with ProgressDisplay(store, job) as display:
             run_job(job, options, display.update)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print(
-            f"\nbeam-ingest: interrupted; --resume finishes graph {job.graph_id}", file=sys.stderr, flush=True
-        )
-        os._exit(130)  # the pipeline's threads do not end when asked
+    except (KeyboardInterrupt, WorkerDiedError) as error:
+        what = error if isinstance(error, WorkerDiedError) else "interrupted"
+        print(f"\nbeam-ingest: {what}; --resume finishes graph {job.graph_id}", file=sys.stderr, flush=True)
+        if is_local(options):  # the pipeline's threads do not end when asked
+            os._exit(1 if what is error else INTERRUPTED)
+        return INTERRUPTED
     status = progress.read_status(store, job.grid)
     if not _complete(job, status):
         raise BeamIngestError(
