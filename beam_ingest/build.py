@@ -116,13 +116,7 @@ class Builder:
         Raises:
           InputError: when the files say what cannot be true.
         """
-        name, (edges_file, components_file) = chunk_name(coords), self.files(coords)
-        check = ChunkChecker(self._grid, coords)
-        listed, mapping = ChunkEdges(), Mapping.empty()
-        if edges is not None:
-            listed = check.edges(decode_chunk_edges(edges, edges_file, name), edges_file)
-        if components is not None:
-            mapping = check.mapping(decode_components(components, components_file, name), components_file)
+        listed, mapping = self._checked(coords, edges, components)
         chunk = build_atomic_chunk(self._grid, coords, listed, mapping)
         cells = atomic_cells(self._grid, chunk, self._job.graph_version)
         counters = 0 if not cells else (2 if self._job.graph_version == 3 else 1)
@@ -175,6 +169,37 @@ class Builder:
         cells = hierarchy_cells(roots, families.children, families.child_offsets)
         counts = Counts(nodes=roots.size, rows=roots.size, **_sizes(cells))
         return Built(cells, counts, [], [])
+
+    def _checked(
+        self, coords: Coordinates, edges: bytes | None, components: bytes | None
+    ) -> tuple[ChunkEdges, Mapping]:
+        """What a chunk's two files say; both are looked at, so that one run finds the faults of both."""
+        name, (edges_file, components_file) = chunk_name(coords), self.files(coords)
+        check = ChunkChecker(self._grid, coords)
+        listed, mapping = ChunkEdges(), Mapping.empty()
+        errors = []
+        try:
+            if edges is not None:
+                listed = check.edges(decode_chunk_edges(edges, edges_file, name), edges_file)
+            else:
+                self._may_be_absent(edges_file, name)
+        except InputError as error:
+            errors.append(error)
+        try:
+            if components is not None:
+                mapping = check.mapping(decode_components(components, components_file, name), components_file)
+            else:
+                self._may_be_absent(components_file, name)
+        except InputError as error:
+            errors.append(error)
+        if errors:
+            raise InputError.several(errors)
+        return listed, mapping
+
+    def _may_be_absent(self, file: str, name: str) -> None:
+        # With raw input these files are made here; whether what they are made from is there was asked before.
+        if self._job.require_files and not self._job.raw:
+            raise InputError(file, name, "the file", "none", "--require-files asks for every one")
 
     def files(self, coords: Coordinates) -> tuple[str, str]:
         """Paths, for messages, of the files that the edges and components of a chunk come from."""

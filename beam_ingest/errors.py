@@ -37,6 +37,7 @@ class InputError(BeamIngestError):
       expected: what the format asks for.
       found: what the file holds.
       advice: what to do about it.
+      others: errors found besides, in other files of the same chunk.
     """
 
     def __init__(
@@ -49,6 +50,13 @@ class InputError(BeamIngestError):
         self.expected = expected
         self.found = found
         self.advice = advice
+        self.others: list[InputError] = []
+
+    @classmethod
+    def several(cls, errors: list[InputError]) -> InputError:
+        """The first of `errors`, with the others of the same chunk attached."""
+        first, *first.others = errors
+        return first
 
     def __str__(self) -> str:
         return f"{self.file}: chunk {self.chunk}: expected {self.expected}, found {self.found}; {self.advice}"

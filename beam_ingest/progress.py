@@ -3,7 +3,7 @@
 * ``beam_ingest``: the manifest, which says what is built and how;
 * ``beam_ingest/%020d``: one row per built chunk, written after all of its cells;
 * ``beam_ingest/roots/%020d``: the same for each chunk's share of the roots;
-* ``beam_ingest/failed/%020d``: one row per chunk that could not be built.
+* ``beam_ingest/failed/%020d``: one row per chunk that could not be built, a cell for each file at fault.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ _FAILED_PREFIX = b"beam_ingest/failed/"
 _MANIFEST = ColumnName("0", b"manifest")
 _COUNTS = ColumnName("0", b"counts")
 _MILLISECONDS = ColumnName("0", b"milliseconds")
-_FAILURE = ColumnName("0", b"failure")
 _AFTER_DIGITS = b":"  # the character after 9
 
 
@@ -96,10 +95,10 @@ def done_cells(key: bytes, counts: Counts, milliseconds: int) -> Cells:
 
 @dataclass(frozen=True)
 class Failure:
-    """A chunk whose input is bad.
+    """A file because of which a chunk could not be built.
 
     Attributes:
-      layer: the layer it could not be built at.
+      layer: the chunk's layer.
       chunk: its coordinates, ``x_y_z``.
       file: the file at fault.
       cause: one line that says what was expected and found, and what to do.
@@ -118,9 +117,10 @@ class Failure:
         return cls(layer, chunk, file, cause, round(time.time(), 3))
 
     def cells(self, chunk_id: int) -> Cells:
-        """The row that keeps it."""
+        """The cell that keeps it, in the chunk's row: one for each file."""
         key = _FAILED_PREFIX + b"%020d" % chunk_id
-        return [table.single(_FAILURE, key, json.dumps(asdict(self)).encode())]
+        name = ColumnName("0", b"failure_" + self.file.rpartition("/")[2].encode())
+        return [table.single(name, key, json.dumps(asdict(self)).encode())]
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,9 @@ def read_done(store: Store, keys: list[bytes]) -> set[bytes]:
 
 
 def read_failures(store: Store) -> list[Failure]:
-    """The chunks that could not be built, in order of layer and chunk id."""
+    """Why chunks could not be built, in order of layer, chunk id and file."""
     rows = store.read_range(_FAILED_PREFIX + b"0", _FAILED_PREFIX + _AFTER_DIGITS)
-    return [Failure(**json.loads(row[_FAILURE].value)) for _, row in rows]
+    return [Failure(**json.loads(cell.value)) for _, row in rows for cell in row.values()]
 
 
 def clear_failures(store: Store) -> None:

@@ -81,6 +81,12 @@ class ShardFile:
         return edge_file_name(self.kind, self.coords)
 
     @property
+    def first_chunk(self) -> Coordinates:
+        """The lowest layer-2 chunk of those it may hold."""
+        x, y, z = self.coords
+        return (x << self.mip, y << self.mip, z << self.mip)
+
+    @property
     def expected(self) -> bool:
         """Whether writers make it for every chunk; higher mips are there only where something was joined."""
         return self.mip == 0
@@ -138,18 +144,22 @@ def read_shard(grid: ChunkGrid, shard: ShardFile, data: bytes, data_version: int
     """
     pair = shard.kind in (BETWEEN, FAKE)
     dtype = pair_dtype() if shard.kind == REMAP else edge_dtype(data_version)
+
+    def names(chunks: Sequence[int]) -> str:
+        coords = grid.coords(np.array(chunks, np.uint64), SUPERVOXEL_LAYER).tolist() or [shard.first_chunk]
+        return " and ".join("{}_{}_{}".format(*xyz) for xyz in coords)
+
     payloads = []
-    for chunks, payload in decode_shard(data, 2 if pair else 1, dtype.itemsize, file):
+    for chunks, payload in decode_shard(data, 2 if pair else 1, dtype.itemsize, file, names):
         if len(payload) == 0:
             continue
-        _check_place(grid, shard, chunks, file)
+        _check_place(grid, shard, chunks, file, names(chunks))
         payloads.append(Payload(shard.kind, shard.name, chunks, payload))
     return payloads
 
 
-def _check_place(grid: ChunkGrid, shard: ShardFile, chunks: tuple[int, ...], file: str) -> None:
+def _check_place(grid: ChunkGrid, shard: ShardFile, chunks: tuple[int, ...], file: str, name: str) -> None:
     """A file holds chunks at its own coordinates or one up (done: of its block), pairs that touch."""
-    name = "_".join(map(str, shard.coords))
     ids = np.array(chunks, np.uint64)
     coords = grid.coords(ids, SUPERVOXEL_LAYER)
     bounds = np.array(grid.bounds(ATOMIC_LAYER))
@@ -165,10 +175,7 @@ def _check_place(grid: ChunkGrid, shard: ShardFile, chunks: tuple[int, ...], fil
         right &= bool(np.abs(coords[0] - coords[1]).sum() == 1)
         expected += ", in pairs that share a face"
     if not right:
-        found = " and ".join(
-            "{}_{}_{} (id {})".format(*c, i) for c, i in zip(coords.tolist(), chunks, strict=True)
-        )
-        raise InputError(file, name, expected, f"records of chunk {found}")
+        raise InputError(file, name, expected, f"chunk id {' and '.join(map(str, chunks))}")
 
 
 def assemble_edges(

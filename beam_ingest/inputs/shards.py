@@ -11,7 +11,7 @@ Source: pychunkedgraph/ingest/ran_agglomeration.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from zlib import crc32
 
 import numpy as np
@@ -43,8 +43,16 @@ def encode_shard(chunk_ids: Ids, payloads: Sequence[bytes]) -> bytes:
     return header + b"".join(body) + index
 
 
+def _ids(chunk_ids: Sequence[int]) -> str:
+    return " and ".join(map(str, chunk_ids)) or "any"
+
+
 def decode_shard(
-    data: bytes, ids_per_record: int, item_bytes: int, file: str
+    data: bytes,
+    ids_per_record: int,
+    item_bytes: int,
+    file: str,
+    names: Callable[[Sequence[int]], str] = _ids,
 ) -> Iterator[tuple[tuple[int, ...], memoryview]]:
     """Yield ``(chunk ids, payload)`` of every record of a shard file, crcs checked.
 
@@ -53,13 +61,14 @@ def decode_shard(
       ids_per_record: 1, or 2 for edges between chunks.
       item_bytes: a payload is a whole number of items of so many bytes.
       file: its path, for messages.
+      names: what messages call the chunks of a record; of no chunks, those of the whole file.
 
     Raises:
       InputError: when magic, index, a crc or a payload's length is wrong.
     """
-    for record in _index(data, ids_per_record, file).tolist():
+    for record in _index(data, ids_per_record, file, names(())).tolist():
         *chunk_ids, offset, size = record
-        name = "_".join(str(chunk_id) for chunk_id in chunk_ids)
+        name = names(chunk_ids)
         if size < _CRC_BYTES or offset < _HEADER_BYTES or offset + size > len(data):
             raise InputError(
                 file, name, f"a payload within the file's {len(data)} bytes", f"offset {offset}, size {size}"
@@ -73,22 +82,21 @@ def decode_shard(
         yield tuple(chunk_ids), payload
 
 
-def _index(data: bytes, ids_per_record: int, file: str) -> npt.NDArray[np.uint64]:
+def _index(data: bytes, ids_per_record: int, file: str, name: str) -> npt.NDArray[np.uint64]:
     if len(data) < _HEADER_BYTES or data[:4] != MAGIC:
-        raise InputError(
-            file, "any", f"a shard file ({MAGIC.decode()})", f"{bytes(data[:4])!r}, {len(data)} bytes"
-        )
+        expected = f"a shard file, {MAGIC.decode()} and {_HEADER_BYTES} bytes or more"
+        raise InputError(file, name, expected, f"{bytes(data[:4])!r} and {len(data)} bytes")
     offset, size = np.frombuffer(data[4:_HEADER_BYTES], "<u8").tolist()
     record_bytes = 8 * (ids_per_record + 2)
     if offset < _HEADER_BYTES or offset + size > len(data) or size < _CRC_BYTES:
         raise InputError(
-            file, "any", f"an index within the file's {len(data)} bytes", f"offset {offset}, length {size}"
+            file, name, f"an index within the file's {len(data)} bytes", f"offset {offset}, length {size}"
         )
     index = data[offset : offset + size]
     if _crc(index[:-_CRC_BYTES]) != index[-_CRC_BYTES:]:
-        raise InputError(file, "any", "an index with its crc32", "an index whose crc32 differs")
+        raise InputError(file, name, "an index with its crc32", "an index whose crc32 differs")
     if (size - _CRC_BYTES) % record_bytes:
-        raise InputError(file, "any", f"index records of {record_bytes} bytes", f"{size - _CRC_BYTES} bytes")
+        raise InputError(file, name, f"index records of {record_bytes} bytes", f"{size - _CRC_BYTES} bytes")
     return np.frombuffer(index[:-_CRC_BYTES], "<u8").reshape(-1, ids_per_record + 2)
 
 

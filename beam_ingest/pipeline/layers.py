@@ -167,10 +167,7 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         try:
             built = build()
         except InputError as error:
-            name = chunk_name(self._job.grid.chunk_coords(chunk_id))
-            failure = Failure.now(self._layer, name, error.file, str(error))
-            unit = WriteUnit(b"", Counts(failed=1), 0, failure.cells(chunk_id))
-            yield beam.pvalue.TaggedOutput(_UNITS, unit)
+            yield beam.pvalue.TaggedOutput(_UNITS, failed(self._job, chunk_id, [error, *error.others]))
             return
         milliseconds = (time.perf_counter_ns() - start) // 1_000_000
         self._chunks.inc()
@@ -213,6 +210,14 @@ class _BuildParent(_BuildChunks):
         self._group_bytes.update(sum(len(data) for data in packed))
         chunk_id = decode_key(key)
         yield from self._chunk(chunk_id, partial(self._builder.parent, chunk_id, packed))
+
+
+def failed(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUnit:
+    """What is written of a chunk that cannot be built."""
+    layer, name = job.grid.layer_of(chunk_id), chunk_name(job.grid.chunk_coords(chunk_id))
+    failures = [Failure.now(layer, name, error.file, str(error)) for error in errors]
+    cells = [column for failure in failures for column in failure.cells(chunk_id)]
+    return WriteUnit(b"", Counts(failed=1), 0, cells)
 
 
 def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:

@@ -38,9 +38,9 @@ from beam_ingest.pipeline.coding import (
     pack_blobs,
     unpack_blobs,
 )
-from beam_ingest.pipeline.layers import stop_if_failed
+from beam_ingest.pipeline.layers import failed, stop_if_failed
 from beam_ingest.pipeline.sink import Write
-from beam_ingest.progress import Counts, Failure
+from beam_ingest.progress import Counts
 from beam_ingest.scope import BLOCK_LAYER, Scope
 
 _PAYLOADS, _FAILURES = "payloads", "failures"
@@ -101,10 +101,8 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
                     continue
                 payloads = read_shard(grid, shard, data, self._data_version, path)
             except InputError as error:
-                chunk_id = grid.chunk_id(ATOMIC_LAYER, self._chunk_of(shard))
-                failure = Failure.now(ATOMIC_LAYER, error.chunk, error.file, str(error))
-                unit = WriteUnit(b"", Counts(failed=1), 0, failure.cells(chunk_id))
-                yield beam.pvalue.TaggedOutput(_FAILURES, unit)
+                chunk_id = grid.chunk_id(ATOMIC_LAYER, shard.first_chunk)
+                yield beam.pvalue.TaggedOutput(_FAILURES, failed(self._job, chunk_id, [error]))
                 continue
             for payload in payloads:
                 packed = _pack(payload)
@@ -117,10 +115,6 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
             raise InputError(
                 path, chunk_name(shard.coords), "the file", "none", "--require-files asks for every one"
             )
-
-    def _chunk_of(self, shard: ShardFile) -> tuple[int, int, int]:
-        x, y, z = shard.coords
-        return (x << shard.mip, y << shard.mip, z << shard.mip)
 
     def _targets(self, payload: Payload) -> set[int]:
         """Blocks whose chunks need a payload: edges go to their chunks, pairs to the neighbours too."""
