@@ -54,9 +54,9 @@ class InputError(BeamIngestError):
 
     @classmethod
     def several(cls, errors: list[InputError]) -> InputError:
-        """The first of `errors`, with the others of the same chunk attached."""
-        first, *first.others = errors
-        return first
+        """The first of `errors`, all of one chunk, with the others attached."""
+        errors[0].others = errors[1:]
+        return errors[0]
 
     def __str__(self) -> str:
         return f"{self.file}: chunk {self.chunk}: expected {self.expected}, found {self.found}; {self.advice}"

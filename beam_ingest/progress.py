@@ -13,6 +13,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ _ROOTS_PREFIX = b"beam_ingest/roots/"
 _FAILED_PREFIX = b"beam_ingest/failed/"
 _MANIFEST = ColumnName("0", b"manifest")
 _COUNTS = ColumnName("0", b"counts")
+_CHECKSUM = ColumnName("0", b"checksum")
 _MILLISECONDS = ColumnName("0", b"milliseconds")
 _AFTER_DIGITS = b":"  # the character after 9
 
@@ -85,10 +87,20 @@ ROOT_EDGES_KEY = _ROOTS_PREFIX + b"edges"
 """Row key of the progress row of the cross edges of the root chunk's children."""
 
 
-def done_cells(key: bytes, counts: Counts, milliseconds: int) -> Cells:
+def checksum(cells: Cells) -> bytes:
+    """What tells the cells of one chunk from those that other input would have made of it."""
+    value = 0
+    for column in cells:
+        for part in (column.name.qualifier, column.keys.tobytes(), column.offsets.tobytes(), column.data):
+            value = crc32(part, value)
+    return value.to_bytes(4, "little")
+
+
+def done_cells(key: bytes, counts: Counts, cells_checksum: bytes, milliseconds: int) -> Cells:
     """A progress row. Only the milliseconds differ from one run to the next."""
     return [
         table.single(_COUNTS, key, counts.encode()),
+        table.single(_CHECKSUM, key, cells_checksum),
         table.single(_MILLISECONDS, key, milliseconds.to_bytes(8, "little")),
     ]
 
@@ -160,9 +172,9 @@ def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
     return status
 
 
-def read_done(store: Store, keys: list[bytes]) -> set[bytes]:
-    """Which of the progress rows `keys` are there."""
-    return set(store.read_rows(keys))
+def read_done(store: Store, keys: list[bytes]) -> dict[bytes, bytes]:
+    """Which of the progress rows `keys` are there, and the checksums in them."""
+    return {key: row[_CHECKSUM].value for key, row in store.read_rows(keys).items()}
 
 
 def read_failures(store: Store) -> list[Failure]:

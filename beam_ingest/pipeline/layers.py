@@ -167,7 +167,7 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         try:
             built = build()
         except InputError as error:
-            yield beam.pvalue.TaggedOutput(_UNITS, failed(self._job, chunk_id, [error, *error.others]))
+            yield beam.pvalue.TaggedOutput(_UNITS, failure(self._job, chunk_id, [error, *error.others]))
             return
         milliseconds = (time.perf_counter_ns() - start) // 1_000_000
         self._chunks.inc()
@@ -212,7 +212,7 @@ class _BuildParent(_BuildChunks):
         yield from self._chunk(chunk_id, partial(self._builder.parent, chunk_id, packed))
 
 
-def failed(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUnit:
+def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUnit:
     """What is written of a chunk that cannot be built."""
     layer, name = job.grid.layer_of(chunk_id), chunk_name(job.grid.chunk_coords(chunk_id))
     failures = [Failure.now(layer, name, error.file, str(error)) for error in errors]

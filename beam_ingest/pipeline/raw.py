@@ -38,7 +38,7 @@ from beam_ingest.pipeline.coding import (
     pack_blobs,
     unpack_blobs,
 )
-from beam_ingest.pipeline.layers import failed, stop_if_failed
+from beam_ingest.pipeline.layers import failure, stop_if_failed
 from beam_ingest.pipeline.sink import Write
 from beam_ingest.progress import Counts
 from beam_ingest.scope import BLOCK_LAYER, Scope
@@ -102,7 +102,7 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
                 payloads = read_shard(grid, shard, data, self._data_version, path)
             except InputError as error:
                 chunk_id = grid.chunk_id(ATOMIC_LAYER, shard.first_chunk)
-                yield beam.pvalue.TaggedOutput(_FAILURES, failed(self._job, chunk_id, [error]))
+                yield beam.pvalue.TaggedOutput(_FAILURES, failure(self._job, chunk_id, [error]))
                 continue
             for payload in payloads:
                 packed = _pack(payload)

@@ -9,6 +9,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_ingest import progress
+from beam_ingest.errors import StoreError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import WriteUnit
 from beam_ingest.progress import Counts
@@ -90,15 +91,22 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         units, timestamp = self._units, self._job.timestamp
         self._units, self._bytes = [], 0
         fresh = units
+        checksums = {unit.mark: progress.checksum(unit.cells) for unit in units if unit.mark}
         if self._job.resume:
-            done = progress.read_done(self._store, [unit.mark for unit in units if unit.mark])
+            done = progress.read_done(self._store, list(checksums))
+            if any(checksums[mark] != checksum for mark, checksum in done.items()):
+                # Rows of the old input would stay among those of the new.
+                raise StoreError(
+                    f"{self._store.place}: graph {self._job.graph_id} was begun with other input files than "
+                    "are there now, so --resume cannot finish it; --overwrite builds it anew"
+                )
             fresh = [unit for unit in units if unit.mark not in done]
         self._store.write([column for unit in fresh for column in unit.cells], timestamp)
         marks = [
             column
             for unit in fresh
             if unit.mark
-            for column in progress.done_cells(unit.mark, unit.counts, unit.milliseconds)
+            for column in progress.done_cells(unit.mark, unit.counts, checksums[unit.mark], unit.milliseconds)
         ]
         self._store.write(marks, timestamp)
         total = _sum(unit.counts for unit in units)
