@@ -88,6 +88,10 @@ class Dataset:
         """Check the `text` of a dataset file; relative paths in it start from the folder of `path`."""
         try:
             content = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as error:
+            at = error.problem_mark
+            where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
+            raise ConfigError(f"{path}: not YAML: {where}{error.problem or error.context}") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
         file = _Section(path, "", content, (*_SECTIONS, *_OTHERS), required=True)
@@ -125,9 +129,24 @@ class Dataset:
         )
 
 
+_PROTOCOLS = ("file", "gs", "s3", "http", "https", "mem")
+
+
+def _known_protocol(url: str) -> bool:
+    if url.partition("://")[0] in _PROTOCOLS:
+        return True
+    from cloudfiles import paths  # knows aliases too, also users' own: a slow import
+
+    return paths.get_protocol(url) is not None
+
+
 def _read(path: str) -> str:
     try:
         if "://" in path:
+            if not _known_protocol(path):
+                raise ConfigError(
+                    f"{path}: expected a path or a URL of a protocol that cloud-files knows, such as gs://"
+                )
             from cloudfiles import CloudFile  # only for remote dataset files: a slow import
 
             content = CloudFile(path).get()
@@ -140,7 +159,7 @@ def _read(path: str) -> str:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not YAML: it is not UTF-8 text") from None
     except OSError as error:
-        raise ConfigError(f"{path}: the dataset file cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: the dataset file cannot be read: {error.strerror or error}") from None
 
 
 _MISSING: Any = object()
@@ -158,7 +177,8 @@ class _Section:
         if content is None and not required:
             content = {}
         if not isinstance(content, dict):
-            what = f"expected a mapping of {', '.join(keys)}" if keys else "expected a mapping"
+            ours = [key for key in keys if key not in _OTHERS]
+            what = f"expected a mapping of {', '.join(ours)}" if ours else "expected a mapping"
             raise ConfigError(f"{self._where}: {what}, found {_kind(content)}")
         self.content: Mapping[str, Any] = content
         for key in content:
@@ -220,6 +240,10 @@ class _Section:
         if value is default:
             return value
         if "://" in value:
+            if not _known_protocol(value.removeprefix("precomputed://")):
+                self.wrong(
+                    key, "a path or a URL of a protocol that cloud-files knows, such as gs:// or s3://"
+                )
             return value.rstrip("/")
         folder = self._path.rpartition("/")[0] if "://" in self._path else ""
         if folder:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from beam_ingest import progress, table
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, GraphExistsError
-from beam_ingest.graphene import ChunkGrid
+from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.inputs.files import Folder
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.meta import encode_meta
 from beam_ingest.stores import Store, open_store
@@ -101,6 +103,12 @@ def make_job(
       ConfigError: when it cannot be built.
     """
     watershed = read_watershed(dataset.watershed)
+    inputs = ("AGGLOMERATION",) if raw else ("EDGES", "COMPONENTS")
+    for key in inputs:
+        url = getattr(dataset, key.lower())
+        if url is not None and not Folder(url).may_exist():
+            section = "ingest_config" if raw else "data_source"
+            raise ConfigError(f"{dataset.path}: {section}.{key}: expected a folder, found none at {url}")
     return IngestJob(
         graph_id=graph_id,
         dataset=dataset,
@@ -163,9 +171,12 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
     if not store.exists():
         raise ConfigError(f"{store.place}: there is no graph to resume; leave --resume out")
     manifest = progress.read_manifest(store)
+    if manifest.digest != progress.digest(job.dataset.text):
+        raise ConfigError(
+            f"{store.place}: it was begun with {_changed_line(manifest, job)}; {_RESUME_ADVICE}"
+        )
     asked = {
         "graph_id": job.graph_id,
-        "digest": progress.digest(job.dataset.text),
         "chunks": job.grid.chunks,
         "program": __version__,
         **job.options,
@@ -174,16 +185,36 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
     for name, value in asked.items():
         if begun[name] != value:
             raise ConfigError(
-                f"{store.place}: it was begun with {_NAMES[name]} {begun[name]}, not {value}; "
-                "resume it as it was begun, or build it anew with --overwrite"
+                f"{store.place}: it was begun with {_NAMES[name]} {begun[name]}, not {value}; {_RESUME_ADVICE}"
             )
+    if any(failure.layer > ATOMIC_LAYER for failure in progress.read_failures(store)):
+        # The files of two chunks disagreed. To mend them changes chunks that are written already.
+        _clear(store, manifest.timestamp)
     progress.clear_failures(store)
     return replace(job, timestamp=manifest.timestamp, resume=True)
 
 
+def _clear(store: Store, timestamp: int) -> None:
+    """Remove all but what the job began with."""
+    kept = store.read_rows([table.META_KEY, table.VERSION_KEY, progress.MANIFEST_KEY])
+    store.drop()
+    store.create()
+    cells = [table.single(name, key, cell.value) for key, row in kept.items() for name, cell in row.items()]
+    store.write(cells, timestamp)
+
+
+def _changed_line(manifest: progress.Manifest, job: IngestJob) -> str:
+    """The first line of the dataset file that is not what it was."""
+    lines = zip_longest(manifest.dataset.splitlines(), job.dataset.text.splitlines(), fillvalue="")
+    for number, (was, now) in enumerate(lines, start=1):
+        if was != now:
+            return f"{was.strip()!r} in line {number} of {job.dataset.path}, not {now.strip()!r}"
+    return f"other white space in {job.dataset.path}"
+
+
+_RESUME_ADVICE = "resume it as it was begun, or build it anew with --overwrite"
 _NAMES = {
     "graph_id": "graph id",
-    "digest": "a dataset file of sha256",
     "chunks": "a grid of chunks",
     "program": "beam-ingest",
     "graph_version": "--graph-version",

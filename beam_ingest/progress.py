@@ -91,7 +91,12 @@ def checksum(cells: Cells) -> bytes:
     """What tells the cells of one chunk from those that other input would have made of it."""
     value = 0
     for column in cells:
-        for part in (column.name.qualifier, column.keys.tobytes(), column.offsets.tobytes(), column.data):
+        for part in (
+            column.name.qualifier,
+            column.keys.tobytes(),
+            column.offsets.tobytes(),
+            column.data.tobytes(),
+        ):
             value = crc32(part, value)
     return value.to_bytes(4, "little")
 
@@ -230,7 +235,13 @@ def read_manifest(store: Store) -> Manifest:
     row = store.read_rows([MANIFEST_KEY]).get(MANIFEST_KEY)
     if row is None or _MANIFEST not in row:
         raise StoreError(
-            f"{store.place}: it has no manifest: it was not made by beam-ingest, or not to the end"
+            f"{store.place}: it has no manifest: it was not made by beam-ingest, or was interrupted at "
+            "once; --overwrite builds the graph anew"
         )
-    content = json.loads(row[_MANIFEST].value)
-    return Manifest(**(content | {"chunks": tuple(content["chunks"])}))
+    try:
+        content = json.loads(row[_MANIFEST].value)
+        return Manifest(**(content | {"chunks": tuple(content["chunks"])}))
+    except (ValueError, TypeError, KeyError):
+        raise StoreError(
+            f"{store.place}: its manifest is of another version of beam-ingest; --overwrite builds the graph anew"
+        ) from None

@@ -16,6 +16,7 @@ from beam_ingest.meta import encode_meta
 from tests.graphs import comparable, ingest, pinky256, read_cells
 from tests.oracle.cells import decompress, names
 
+Capture = pytest.CaptureFixture[str]
 SUPERVOXELS = 13_854
 NODES = {2: 1_092, 3: 270, 4: 538}
 
@@ -121,7 +122,7 @@ def partition(mapping: Mapping, among: set[int]) -> set[frozenset[int]]:
 
 @pytest.mark.parametrize("options", [(), ("--raw",)], ids=["proto", "raw"])
 def test_test_run_writes_a_part_of_the_whole(
-    options: tuple[str, ...], raw_dataset: Path, proto_graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    options: tuple[str, ...], raw_dataset: Path, proto_graph: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     dataset = (raw_dataset if options else pinky256()) / "dataset.yml"
     assert ingest(dataset, tmp_path / "graph.sqlite", "--test", *options) == 0

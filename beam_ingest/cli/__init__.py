@@ -18,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, arguments = parse(list(sys.argv[1:] if argv is None else argv))
         return command(arguments)
     except BeamIngestError as error:
-        print(f"beam-ingest: {error}", file=sys.stderr)
+        *lines, last = str(error).splitlines()
+        print(*lines, f"beam-ingest: {last}", sep="\n", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("beam-ingest: interrupted", file=sys.stderr)

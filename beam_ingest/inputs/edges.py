@@ -1,4 +1,4 @@
-"""Edges files: ``edges_x_y_z.proto.zst``, the edges of one chunk (DESIGN of the format: docs/design.md).
+"""Edges files: ``edges_x_y_z.proto.zst``, the edges of one chunk.
 
 A file is one zstd frame around a ``ChunkEdgesMsg`` of three groups of edges:
 
@@ -133,6 +133,9 @@ def _decompress(data: bytes, file: str, chunk: str) -> bytes:
     pieces: list[bytes] = []
     size = 0
     try:
+        declared = zstandard.frame_content_size(data)  # -1 when the frame does not say
+        if declared > MAX_EDGES_BYTES:
+            raise InputError(file, chunk, f"at most {MAX_EDGES_BYTES} bytes of edges", f"{declared}")
         # In slices, since a slice of one damaged or hostile frame can grow 30,000-fold.
         for start in range(0, len(data), _SLICE):
             pieces.append(stream.decompress(data[start : start + _SLICE]))

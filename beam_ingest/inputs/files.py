@@ -36,6 +36,10 @@ class Folder:
         """Whether the files are on this machine."""
         return self._local is not None
 
+    def may_exist(self) -> bool:
+        """Whether the folder is there; elsewhere than on this machine nobody can tell from an empty one."""
+        return self._local is None or self._local.is_dir()
+
     def path(self, name: str) -> str:
         """URL (local files: path) of the file `name`, for messages."""
         return f"{self._local or self.url}/{name}"
@@ -50,11 +54,16 @@ class Folder:
             return [self._read_local(name) for name in names]
         from cloudfiles import CloudFiles
 
-        answers = CloudFiles(self.url, progress=False).get(list(names), raw=True)
+        try:
+            answers = CloudFiles(self.url, progress=False).get(list(names), raw=True, raise_errors=False)
+        except Exception as error:  # every protocol has its own
+            raise FileError(f"{self.url}: cannot be read: {_first_line(error)}") from error
         contents = {}
         for answer in answers:
             if answer["error"]:
-                raise FileError(f"{self.path(answer['path'])}: cannot be read: {answer['error']}")
+                raise FileError(
+                    f"{self.path(answer['path'])}: cannot be read: {_first_line(answer['error'])}"
+                )
             contents[answer["path"]] = answer["content"]
         return [contents[name] for name in names]
 
@@ -70,7 +79,10 @@ class Folder:
             return
         from cloudfiles import CloudFiles
 
-        CloudFiles(self.url, progress=False).puts(contents.items(), compress=None, raw=True)
+        try:
+            CloudFiles(self.url, progress=False).puts(contents.items(), compress=None, raw=True)
+        except Exception as error:
+            raise FileError(f"{self.url}: cannot be written: {_first_line(error)}") from error
 
     def _read_local(self, name: str) -> bytes | None:
         assert self._local is not None
@@ -80,7 +92,9 @@ class Folder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise FileError(f"{self.path(name)}: cannot be read: {error.strerror}") from error
+            raise FileError(
+                f"{self.path(name)}: expected a file that can be read, found an error: {error.strerror}"
+            ) from error
 
     def _write_local(self, path: Path, content: bytes) -> None:
         try:
@@ -96,3 +110,7 @@ class Folder:
                 raise
         except OSError as error:
             raise FileError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _first_line(error: object) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -6,6 +6,7 @@ Only its ``info`` is read (precomputed format, mip 0): no voxel is needed to bui
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,20 +39,30 @@ def read_watershed(url: str) -> Watershed:
     if data is None:
         raise ConfigError(f"{where}: no such file; data_source.WATERSHED must be a precomputed volume")
     try:
-        scale = json.loads(data)["scales"][0]
-        return Watershed(_triple(scale["size"]), _triple(scale["resolution"]))
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+        info = json.loads(data)
+    except ValueError as error:
+        raise ConfigError(f"{where}: expected a precomputed info, found no JSON: {error}") from None
+    try:
+        scale = info["scales"][0]
+        size, resolution = scale["size"], scale["resolution"]
+    except (KeyError, IndexError, TypeError):
         raise ConfigError(
-            f"{where}: expected a precomputed info with scales[0].size and .resolution, "
-            f"found {type(error).__name__}: {error}"
+            f"{where}: expected a precomputed info with scales[0].size and .resolution, found none"
         ) from None
+    return Watershed(
+        _triple(size, (int,), f"{where}: expected scales[0].size of three whole numbers"),
+        _triple(resolution, (int, float), f"{where}: expected scales[0].resolution of three numbers"),
+    )
 
 
-def _triple(values: Any) -> Any:
-    x, y, z = values
-    if not all(isinstance(n, int | float) and n > 0 for n in (x, y, z)):
-        raise ValueError(f"not three numbers above 0: {values}")
-    return (x, y, z)
+def _triple(values: Any, kinds: tuple[type, ...], expected: str) -> Any:
+    if (
+        not isinstance(values, list)
+        or len(values) != 3
+        or not all(isinstance(n, kinds) and not isinstance(n, bool) and 0 < n < math.inf for n in values)
+    ):
+        raise ConfigError(f"{expected} above 0, found {json.dumps(values)}")
+    return tuple(values)
 
 
 def chunk_grid(dataset: Dataset, watershed: Watershed) -> ChunkGrid:
