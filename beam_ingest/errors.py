@@ -28,6 +28,14 @@ class GraphExistsError(StoreError):
     """The graph exists already and neither ``--resume`` nor ``--overwrite`` was asked for."""
 
 
+class EmptyInputError(BeamIngestError):
+    """There is nothing to build a graph from."""
+
+
+class InputChangedError(BeamIngestError):
+    """A graph cannot be resumed: its input files are not what they were when it was begun."""
+
+
 class InputError(BeamIngestError):
     """An input file says something that cannot be true.
 

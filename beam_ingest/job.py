@@ -155,7 +155,7 @@ def start_job(job: IngestJob, *, overwrite: bool = False, resume: bool = False) 
             program=__version__,
             timestamp=job.timestamp,
         )
-        meta = encode_meta(job.dataset, job.graph_id, overwrite)
+        meta = encode_meta(job.dataset, job.graph_id)
         version = table.VERSIONS[job.graph_version].encode()
         settings = [
             table.single(table.META, table.META_KEY, meta),
@@ -171,12 +171,9 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
     if not store.exists():
         raise ConfigError(f"{store.place}: there is no graph to resume; leave --resume out")
     manifest = progress.read_manifest(store)
-    if manifest.digest != progress.digest(job.dataset.text):
-        raise ConfigError(
-            f"{store.place}: it was begun with {_changed_line(manifest, job)}; {_RESUME_ADVICE}"
-        )
     asked = {
         "graph_id": job.graph_id,
+        "digest": progress.digest(job.dataset.text),
         "chunks": job.grid.chunks,
         "program": __version__,
         **job.options,
@@ -184,8 +181,11 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
     begun = {**vars(manifest), **manifest.options}
     for name, value in asked.items():
         if begun[name] != value:
+            plain = name != "digest"
+            differs = f"{_NAMES[name]} {begun[name]}, not {value}" if plain else _changed_line(manifest, job)
             raise ConfigError(
-                f"{store.place}: it was begun with {_NAMES[name]} {begun[name]}, not {value}; {_RESUME_ADVICE}"
+                f"{store.place}: it was begun with {differs}; "
+                "resume it as it was begun, or build it anew with --overwrite"
             )
     if any(failure.layer > ATOMIC_LAYER for failure in progress.read_failures(store)):
         # The files of two chunks disagreed. To mend them changes chunks that are written already.
@@ -212,7 +212,6 @@ def _changed_line(manifest: progress.Manifest, job: IngestJob) -> str:
     return f"other white space in {job.dataset.path}"
 
 
-_RESUME_ADVICE = "resume it as it was begun, or build it anew with --overwrite"
 _NAMES = {
     "graph_id": "graph id",
     "chunks": "a grid of chunks",

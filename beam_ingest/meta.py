@@ -39,7 +39,7 @@ class ChunkedGraphMeta:
         return (self.graph_config, self.data_source)
 
 
-def encode_meta(dataset: Dataset, graph_id: str, overwrite: bool = False) -> bytes:
+def encode_meta(dataset: Dataset, graph_id: str) -> bytes:
     """The meta row's value for a graph of `dataset` called `graph_id`."""
     graph_config = GraphConfig(
         ID=graph_id,
@@ -48,7 +48,7 @@ def encode_meta(dataset: Dataset, graph_id: str, overwrite: bool = False) -> byt
         FANOUT=dataset.fanout,
         LAYER_ID_BITS=dataset.layer_id_bits,
         SPATIAL_BITS=dataset.spatial_bits,
-        OVERWRITE=overwrite,
+        OVERWRITE=False,  # an order to whoever makes the table, not a fact of the graph
         ROOT_LOCK_EXPIRY=timedelta(minutes=3),
         ROOT_COUNTERS=dataset.root_counters,
     )

@@ -91,13 +91,9 @@ def checksum(cells: Cells) -> bytes:
     """What tells the cells of one chunk from those that other input would have made of it."""
     value = 0
     for column in cells:
-        for part in (
-            column.name.qualifier,
-            column.keys.tobytes(),
-            column.offsets.tobytes(),
-            column.data.tobytes(),
-        ):
-            value = crc32(part, value)
+        value = crc32(column.name.qualifier, value)
+        for array in (column.keys, column.offsets, column.data):
+            value = crc32(array.tobytes(), value)
     return value.to_bytes(4, "little")
 
 
@@ -243,5 +239,6 @@ def read_manifest(store: Store) -> Manifest:
         return Manifest(**(content | {"chunks": tuple(content["chunks"])}))
     except (ValueError, TypeError, KeyError):
         raise StoreError(
-            f"{store.place}: its manifest is of another version of beam-ingest; --overwrite builds the graph anew"
+            f"{store.place}: its manifest is of another version of beam-ingest; "
+            "--overwrite builds the graph anew"
         ) from None

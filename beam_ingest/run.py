@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -13,12 +14,13 @@ from typing import Any
 import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from beam_ingest import errors, progress
-from beam_ingest.errors import BeamIngestError, ChunksFailedError
+from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.ingest import IngestGraph
 
@@ -36,6 +38,25 @@ def is_local(options: Mapping[str, Any]) -> bool:
     """Whether the job runs in processes of this machine that we start ourselves."""
     runner = options.get("runner")
     return (runner.lower() if runner else None) in _LOCAL_RUNNERS
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Find out whether a runner will take the options, before a table is made or removed.
+
+    Raises:
+      ConfigError: when none will.
+    """
+    if is_local(options):
+        if options.get("direct_num_workers", 1) < 0:
+            raise ConfigError(f"--direct_num_workers {options['direct_num_workers']}: expected 0 or more")
+        return
+    try:
+        runner = create_runner(options["runner"])
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ConfigError(f"--runner {options['runner']}: {error}") from None
+    problems = PipelineOptionsValidator(PipelineOptions([], **options), runner).validate()
+    if problems:
+        raise ConfigError(f"--runner {options['runner']}: {' '.join(' '.join(problems).split())}")
 
 
 def run_job(
@@ -134,9 +155,12 @@ def _local_runner(job: IngestJob, options: PipelineOptions) -> PipelineRunner:
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # its tracebacks say less than our errors
     options.view_as(StandardOptions).runner = None
     direct = options.view_as(DirectOptions)
-    if direct.direct_num_workers <= 1 or direct.direct_running_mode != "in_memory":
+    if direct.direct_num_workers == 0:  # as Beam has it: as many as there are cores
+        direct.direct_num_workers = os.cpu_count() or 1
+    if direct.direct_num_workers == 1 or direct.direct_running_mode != "in_memory":
         return FnApiRunner()
-    command = f"{sys.executable} -m beam_ingest.worker"
+    # A shell runs it; exec, so that the worker is our own child and sees us go.
+    command = f"exec {shlex.quote(sys.executable)} -m beam_ingest.worker"
     return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
 
 
@@ -149,7 +173,7 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
     """The error that says best what went wrong."""
     known = _known(error)
     if isinstance(known, errors.StoreError):
-        return known
+        return errors.StoreError(f"{known}; when that is mended, --resume finishes the graph")
     store = job.open_store()
     try:
         failures = progress.read_failures(store)
@@ -158,11 +182,15 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
     if not failures:
         return known or error
     total = job.grid.chunk_count(failures[0].layer)
-    lines = [failure.cause for failure in failures[:_SHOWN_FAILURES]]
-    if len(failures) > _SHOWN_FAILURES:
-        lines.append(f"... and {len(failures) - _SHOWN_FAILURES} more")
+    causes = list(dict.fromkeys(failure.cause for failure in failures))  # two chunks may fail for one cause
+    lines = causes[:_SHOWN_FAILURES]
+    if len(causes) > _SHOWN_FAILURES:
+        lines.append(
+            f"... and {len(causes) - _SHOWN_FAILURES} more; `beam-ingest status --json` has them all"
+        )
+    count = len({failure.chunk for failure in failures})
     lines.append(
-        f"{len(failures)} of {total} chunks failed at layer {failures[0].layer}; "
+        f"{count} of {total} chunks failed at layer {failures[0].layer}; "
         "mend the input and run the same command with --resume"
     )
     return ChunksFailedError("\n".join(lines))

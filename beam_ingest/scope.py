@@ -54,6 +54,15 @@ class Scope:
             coords = coords[((coords >= low - 1) & (coords <= low + 2)).all(axis=1)]
         return [(x, y, z) for x, y, z in coords.tolist()]
 
+    def written(self, layer: int) -> int:
+        """How many chunks of `layer` are written."""
+        if not self.test:
+            return self.grid.chunk_count(layer)
+        if layer == ATOMIC_LAYER:
+            x, y, z = self._centre().tolist()
+            return len(self.grid.children(BLOCK_LAYER, (x, y, z)))  # fewer than eight at the grid's end
+        return int(layer == BLOCK_LAYER)
+
     def writes(self, chunk_id: int) -> bool:
         """Whether the chunk's rows are written; at layers above 2, whether it is built at all."""
         if not self.test:

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, arguments = parse(list(sys.argv[1:] if argv is None else argv))
         return command(arguments)
     except BeamIngestError as error:
-        *lines, last = str(error).splitlines()
+        *lines, last = str(error).split("\n")
         print(*lines, f"beam-ingest: {last}", sep="\n", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from beam_ingest import progress
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import StoreError
 from beam_ingest.graphene import ChunkGrid
+from beam_ingest.scope import Scope
 from beam_ingest.stores import Store, open_store, store_url
 
 _SECONDS = 1.0
@@ -25,12 +26,16 @@ def run(arguments: argparse.Namespace) -> int:
     manifest = progress.read_manifest(store)
     if manifest.graph_id != arguments.graph_id:
         raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {arguments.graph_id}")
-    grid = ChunkGrid(manifest.chunks, dataset.layer_id_bits, dataset.spatial_bits)
+    # As the graph was begun: the dataset file may be another by now.
+    begun = Dataset.from_text(manifest.dataset, dataset.path)
+    grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
+    scope = Scope(grid, manifest.options["test"])
     while True:
         layers = progress.read_status(store, grid)
         _show(store, manifest, layers, arguments.json)
-        if not arguments.watch or layers[-1].done == layers[-1].total:
+        if not arguments.watch or all(layer.done >= scope.written(layer.layer) for layer in layers):
             return 0
+        store.close()  # lest it be removed meanwhile, and we go on reading the removed one
         time.sleep(_SECONDS)
         print()
 
@@ -46,11 +51,12 @@ def _show(
             "options": manifest.options,
             "timestamp": manifest.timestamp,
             "layers": [asdict(layer) for layer in layers],
-            "failed": len(failures),
+            "failed": len({failure.chunk for failure in failures}),
+            "failures": [asdict(failure) for failure in failures],
         }
         print(json.dumps(content), flush=True)
         return
     for layer in layers:
         print(f"{layer.layer:<8}: {layer.done} / {layer.total}", flush=True)
     if failures:
-        print(f"failed  : {len(failures)}", flush=True)
+        print(f"failed  : {len({failure.chunk for failure in failures})}", flush=True)

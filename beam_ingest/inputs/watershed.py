@@ -55,7 +55,7 @@ def read_watershed(url: str) -> Watershed:
     )
 
 
-def _triple(values: Any, kinds: tuple[type, ...], expected: str) -> Any:
+def _triple(values: Any, kinds: tuple[Any, ...], expected: str) -> Any:
     if (
         not isinstance(values, list)
         or len(values) != 3

@@ -12,7 +12,7 @@ import numpy as np
 
 from beam_ingest import progress
 from beam_ingest.build import Builder, Built, Families, chunk_name
-from beam_ingest.errors import ChunksFailedError, InputError
+from beam_ingest.errors import ChunksFailedError, EmptyInputError, InputError
 from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
@@ -221,11 +221,19 @@ def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUni
 
 
 def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:
-    """End the job when chunks of `layer` could not be built.
+    """End the job when chunks of `layer` could not be built, or when there is nothing to build from.
 
     Raises:
-      ChunksFailedError: with their number.
+      ChunksFailedError: with the number of the chunks.
+      EmptyInputError: when layer 2 has no supervoxel, and files that might have some are absent.
     """
+    if layer == ATOMIC_LAYER and counts.missing and not counts.supervoxels and not counts.failed:
+        source = job.dataset
+        places = [source.agglomeration] if job.raw else [source.edges, source.components]
+        raise EmptyInputError(
+            f"{' and '.join(map(str, places))}: expected edges, found no supervoxel in any chunk and "
+            f"{counts.missing} files absent; check the folders in {source.path}, then --overwrite"
+        )
     if counts.failed:
         raise ChunksFailedError(
             f"{counts.failed} of {job.grid.chunk_count(layer)} chunks failed at layer {layer}"

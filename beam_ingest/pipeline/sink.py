@@ -9,7 +9,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_ingest import progress
-from beam_ingest.errors import StoreError
+from beam_ingest.errors import InputChangedError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import WriteUnit
 from beam_ingest.progress import Counts
@@ -96,7 +96,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
             done = progress.read_done(self._store, list(checksums))
             if any(checksums[mark] != checksum for mark, checksum in done.items()):
                 # Rows of the old input would stay among those of the new.
-                raise StoreError(
+                raise InputChangedError(
                     f"{self._store.place}: graph {self._job.graph_id} was begun with other input files than "
                     "are there now, so --resume cannot finish it; --overwrite builds it anew"
                 )

@@ -29,6 +29,7 @@ CREATE TABLE cells (
     PRIMARY KEY (row_key, family, qualifier, timestamp)
 ) WITHOUT ROWID
 """
+_COLUMNS = {"row_key", "family", "qualifier", "timestamp", "value"}
 _INSERT = "INSERT OR REPLACE INTO cells (row_key, family, qualifier, timestamp, value) VALUES (?, ?, ?, ?, ?)"
 _SELECT = "SELECT row_key, family, qualifier, value, timestamp FROM cells WHERE "
 _ORDER = " ORDER BY row_key, family, qualifier, timestamp"
@@ -53,13 +54,20 @@ class SQLiteStore(Store):
         return str(self._path)
 
     def exists(self) -> bool:
-        if not self._path.exists():
-            return False
         with self._errors("read"):
-            found = self._open().execute("SELECT count(*) FROM sqlite_master WHERE name = 'cells'").fetchone()
-        if not found[0] and self._path.stat().st_size:
-            raise StoreError(f"{self.place}: it is there but has no table of cells; choose another path")
-        return bool(found[0])
+            if not self._path.exists():
+                return False
+            if self._path.is_dir():
+                raise StoreError(f"{self.place}: expected an SQLite file, found a folder")
+            connection = self._open()
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('cells')")}
+        if tables and columns != _COLUMNS:
+            raise StoreError(
+                f"{self.place}: expected a graph (an SQLite table 'cells'), found other tables; "
+                "it is left as it is: choose another path"
+            )
+        return bool(tables)
 
     def create(self) -> None:
         with self._errors("created"):
@@ -69,6 +77,7 @@ class SQLiteStore(Store):
             connection.execute(_SCHEMA)
 
     def drop(self) -> None:
+        self.exists()  # raises when it is somebody's file that is no graph
         self.close()
         with self._errors("removed"):
             for suffix in ("", "-wal", "-shm", "-journal"):
