@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from beam_ingest.arrays import Indices
 from beam_ingest.errors import BeamIngestError, InputError
 from beam_ingest.graphene import SUPERVOXEL_LAYER, Ids
 from beam_ingest.inputs.check import ChunkChecker
@@ -17,7 +18,6 @@ from beam_ingest.inputs.components import Mapping, components_file_name, decode_
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name
 from beam_ingest.inputs.files import Folder
 from beam_ingest.job import IngestJob
-from beam_ingest.layers.arrays import Indices
 from beam_ingest.layers.atomic import build_atomic_chunk
 from beam_ingest.layers.parent import UnknownPartnerError, build_parent_chunk
 from beam_ingest.layers.roots import root_ids

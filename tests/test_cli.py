@@ -24,7 +24,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "dataset.yml"
 
 
-def test_test_run_writes_eight_chunks_and_their_parent(dataset: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_test_run_writes_eight_chunks_and_their_parent(
+    dataset: Path, tmp_path: Path, capsys: Capture
+) -> None:
     part, whole = tmp_path / "part.sqlite", tmp_path / "whole.sqlite"
     assert ingest(dataset, part, "--test") == 0
     assert capsys.readouterr().out.splitlines()[:3] == [

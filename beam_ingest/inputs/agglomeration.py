@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from beam_ingest.arrays import components, group_starts
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 from beam_ingest.inputs.shards import decode_shard
-from beam_ingest.layers.arrays import components, group_starts
 
 Coordinates = tuple[int, int, int]
 Records = npt.NDArray[np.void]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from beam_ingest.arrays import Indices, components, find, unique_pairs
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids, Layers
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
-from beam_ingest.layers.arrays import Indices, components, find, unique_pairs
 from beam_ingest.layers.halo import halos
 from beam_ingest.layers.state import Message
 from beam_ingest.layers.symmetry import listed_edges

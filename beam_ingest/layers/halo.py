@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from beam_ingest.arrays import Indices, unique_pairs
 from beam_ingest.graphene import ChunkGrid, Ids
-from beam_ingest.layers.arrays import Indices, unique_pairs
 from beam_ingest.layers.state import Message
 
 

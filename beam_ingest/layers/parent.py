@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from beam_ingest.arrays import Indices, components, find, group_starts, offsets, unique_pairs
 from beam_ingest.errors import BeamIngestError
 from beam_ingest.graphene import ChunkGrid, Ids, Layers
-from beam_ingest.layers.arrays import Indices, components, find, group_starts, offsets, unique_pairs
 from beam_ingest.layers.halo import halos
 from beam_ingest.layers.state import Message
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from beam_ingest.arrays import splitmix64
 from beam_ingest.graphene import ChunkGrid, Ids
-from beam_ingest.layers.arrays import splitmix64
 
 SHARDS = 256
 """Root counters per graph; the shard is the lowest 8 bits of a root's segment."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from beam_ingest import table
+from beam_ingest.arrays import Indices, group_starts, offsets
 from beam_ingest.graphene import SUPERVOXEL_LAYER, ChunkGrid, Ids, Layers
-from beam_ingest.layers.arrays import Indices, group_starts, offsets
 from beam_ingest.layers.atomic import AtomicChunk
 from beam_ingest.layers.parent import ParentChunk
 from beam_ingest.table import Cells, Column

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from beam_ingest.arrays import group_starts, offsets, splitmix64, unique_pairs
 from beam_ingest.errors import BeamIngestError
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Ids
-from beam_ingest.layers.arrays import group_starts, offsets, splitmix64, unique_pairs
 from beam_ingest.layers.state import Envelope
 
 

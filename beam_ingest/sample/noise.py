@@ -11,8 +11,8 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from beam_ingest.arrays import splitmix64
 from beam_ingest.graphene import Ids
-from beam_ingest.layers.arrays import splitmix64
 
 
 def hashes(seed: int, purpose: str, *columns: npt.ArrayLike) -> Ids:

@@ -1,4 +1,4 @@
-"""Sorting and grouping of id arrays that every layer's kernel needs."""
+"""Sorting, grouping and joining arrays of ids."""
 
 from __future__ import annotations
 
