@@ -40,7 +40,7 @@ setup(
             "types-PyYAML>=6,<7",
             "types-protobuf>=5,<8",
             "scipy-stubs>=1.14,<2; python_version >= '3.11'",
-            "kvdbclient>=0.6,<0.8",
+            "kvdbclient>=0.6,<0.9; python_version >= '3.11'",
         ]
     },
     entry_points={"console_scripts": ["beam-ingest = beam_ingest.cli:main"]},

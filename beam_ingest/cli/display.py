@@ -64,15 +64,18 @@ class ProgressDisplay:
 
     def update(self) -> None:
         """Show how far the job is."""
+        begun = True
         for status in progress.read_status(self._store, self._grid):
             if status.layer not in self._bars:
-                # A layer's clock starts with its first chunk, or its rate would count the wait.
                 self._bars[status.layer] = self._progress.add_task(
                     str(status.layer), total=status.total, start=False
                 )
-            if status.done and not self._progress.tasks[self._bars[status.layer]].started:
-                self._progress.start_task(self._bars[status.layer])
-            self._progress.update(self._bars[status.layer], completed=status.done)
+            bar = self._bars[status.layer]
+            # A layer's clock starts when the layer below is done, or its rate would count the wait.
+            if begun and not self._progress.tasks[bar].started:
+                self._progress.start_task(bar)
+            begun = status.done == status.total
+            self._progress.update(bar, completed=status.done)
             if status.done == status.total and status.layer not in self._finished:
                 self._finished.add(status.layer)
                 if not self._console.is_terminal:
