@@ -108,7 +108,9 @@ def make_job(
         url = getattr(dataset, key.lower())
         if url is not None and not Folder(url).may_exist():
             section = "ingest_config" if raw else "data_source"
-            raise ConfigError(f"{dataset.path}: {section}.{key}: expected a folder, found none at {url}")
+            raise ConfigError(
+                f"{dataset.path}: {section}.{key}: expected a folder, found none at {Folder(url).path('')}"
+            )
     return IngestJob(
         graph_id=graph_id,
         dataset=dataset,

@@ -15,7 +15,7 @@ from beam_ingest.pipeline.coding import WriteUnit, WriteUnitCoder, pack_blobs, u
 from beam_ingest.progress import Counts
 
 pytest.importorskip("kvdbclient", reason="kvdbclient reads the table; it needs Python 3.11 or newer")
-from kvdbclient import attributes, serializers  # noqa: E402
+from kvdbclient import attributes, serializers
 
 IDS = st.integers(0, 2**64 - 1)
 # Around the widths at which the frame header grows, and above one block.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from beam_ingest.cli.arguments import parse
 from beam_ingest.errors import BeamIngestError
 
 _INTERRUPTED = 130
+
+
+# Google's libraries say this on every start on an older Python; which one it is, its owner knows.
+warnings.filterwarnings("ignore", "You are using a .*Python version", FutureWarning)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from beam_ingest import progress
 from beam_ingest.build import Builder, Built, Families, chunk_name
 from beam_ingest.errors import ChunksFailedError, EmptyInputError, InputError
 from beam_ingest.graphene import ATOMIC_LAYER
+from beam_ingest.inputs.files import Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
     KEYED_BYTES,
@@ -229,10 +230,10 @@ def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:
     """
     if layer == ATOMIC_LAYER and counts.missing and not counts.supervoxels and not counts.failed:
         source = job.dataset
-        places = [source.agglomeration] if job.raw else [source.edges, source.components]
+        key, url = ("AGGLOMERATION", source.agglomeration) if job.raw else ("EDGES", source.edges)
         raise EmptyInputError(
-            f"{' and '.join(map(str, places))}: expected edges, found no supervoxel in any chunk and "
-            f"{counts.missing} files absent; check the folders in {source.path}, then --overwrite"
+            f"{Folder(str(url)).path('')}: expected files with edges, found no supervoxel in any chunk "
+            f"({counts.missing} files are absent); correct {key} in {source.path} and build it with --overwrite"
         )
     if counts.failed:
         raise ChunksFailedError(

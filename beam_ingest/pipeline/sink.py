@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -16,7 +17,9 @@ from beam_ingest.progress import Counts
 from beam_ingest.stores import Store
 
 FLUSH_BYTES = 8 << 20
-"""A worker holds about so many bytes of cells before it writes them."""
+"""A worker holds about so many bytes of cells before it writes them,"""
+FLUSH_SECONDS = 2.0
+"""and for about so long, so that `status` moves also where chunks are slow."""
 
 
 @beam.typehints.with_input_types(WriteUnit)
@@ -71,12 +74,13 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
     def start_bundle(self) -> None:
         self._units = []
         self._bytes = 0
+        self._flushed = time.monotonic()
 
     def process(self, unit: WriteUnit) -> Iterator[Counts]:
         self._units.append(unit)
         self._bytes += unit.nbytes
         self._build_ms.update(unit.milliseconds)
-        if self._bytes >= FLUSH_BYTES:
+        if self._bytes >= FLUSH_BYTES or time.monotonic() - self._flushed >= FLUSH_SECONDS:
             yield self._flush()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -89,7 +93,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
     def _flush(self) -> Counts:
         """Write the units' cells, and when those are there, their progress rows."""
         units, timestamp = self._units, self._job.timestamp
-        self._units, self._bytes = [], 0
+        self._units, self._bytes, self._flushed = [], 0, time.monotonic()
         fresh = units
         checksums = {unit.mark: progress.checksum(unit.cells) for unit in units if unit.mark}
         if self._job.resume:
