@@ -233,7 +233,7 @@ def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:
         key, url = ("AGGLOMERATION", source.agglomeration) if job.raw else ("EDGES", source.edges)
         raise EmptyInputError(
             f"{Folder(str(url)).path('')}: expected files with edges, found no supervoxel in any chunk "
-            f"({counts.missing} files are absent); correct {key} in {source.path} and build it with --overwrite"
+            f"({counts.missing} files are absent); correct {key} in {source.path}, then use --overwrite"
         )
     if counts.failed:
         raise ChunksFailedError(
