@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import Ids
-from beam_ingest.inputs.messages import ChunkComponentsMsg
+from beam_ingest.inputs.messages import ChunkComponentsMsg, has_unknown_fields
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def decode_components(data: bytes, file: str, chunk: str) -> Mapping:
         message.ParseFromString(data)
     except DecodeError as error:
         raise InputError(file, chunk, "a ChunkComponentsMsg protobuf", f"broken bytes ({error})") from None
+    if has_unknown_fields(message):  # a compressed file, say, can be read as such
+        raise InputError(file, chunk, "a ChunkComponentsMsg protobuf", "one with fields of something else")
     numbers = np.fromiter(message.components, np.uint64, count=len(message.components))
     starts, sizes = _component_starts(numbers, file, chunk)
     ids = np.delete(numbers, starts)

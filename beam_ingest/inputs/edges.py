@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import Ids
-from beam_ingest.inputs.messages import ChunkEdgesMsg
+from beam_ingest.inputs.messages import ChunkEdgesMsg, has_unknown_fields
 
 MAX_EDGES_BYTES = 1 << 30
 """The largest decompressed edges file that is read: 36 million edges in one chunk."""
@@ -104,6 +104,8 @@ def decode_chunk_edges(data: bytes, file: str, chunk: str) -> ChunkEdges:
         message.ParseFromString(_decompress(data, file, chunk))
     except DecodeError as error:
         raise InputError(file, chunk, "a ChunkEdgesMsg protobuf", f"broken bytes ({error})") from None
+    if any(map(has_unknown_fields, (message, *(getattr(message, name) for name in _GROUPS)))):
+        raise InputError(file, chunk, "a ChunkEdgesMsg protobuf", "one with fields of something else")
     groups = {name: _edges(getattr(message, name), name, file, chunk) for name in _GROUPS}
     return ChunkEdges(**groups)
 
@@ -119,11 +121,10 @@ def _edges(message: Any, group: str, file: str, chunk: str) -> Edges:
         columns[name] = np.frombuffer(data, dtype)
     sizes = {name: int(column.size) for name, column in columns.items()}
     # Affinities and areas matter to servers, not to the graph: some writers leave them out.
-    wrong = {n: s for n, s in sizes.items() if s != sizes["node_ids1"] and (s or n == "node_ids2")}
+    count = sizes["node_ids1"]
+    wrong = [f"{n} of {s}" for n, s in sizes.items() if s != count and (s or n == "node_ids2")]
     if wrong:
-        raise InputError(
-            file, chunk, f"{group} columns of {sizes['node_ids1']} edges (as node_ids1)", f"{wrong}"
-        )
+        raise InputError(file, chunk, f"{group} columns of {count} edges (as node_ids1)", ", ".join(wrong))
     return Edges(**columns)
 
 

@@ -7,6 +7,7 @@ built here so that no protoc is needed and the field numbers stand in one readab
 from __future__ import annotations
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
@@ -48,6 +49,11 @@ def _classes() -> dict[str, type[message.Message]]:
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"beam_ingest.{name}"))
         for name in _MESSAGES
     }
+
+
+def has_unknown_fields(content: message.Message) -> bool:
+    """Whether parsing has passed over anything in `content` itself: parsers do so without a word."""
+    return len(UnknownFieldSet(content)) > 0
 
 
 _CLASSES = _classes()

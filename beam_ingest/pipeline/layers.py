@@ -169,6 +169,11 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
             built = build()
         except InputError as error:
             yield beam.pvalue.TaggedOutput(_UNITS, failure(self._job, chunk_id, [error, *error.others]))
+            if self._layer < self._job.grid.root_layer:
+                # The parent has to be there to stop the job, even if every chunk of this layer fails.
+                parent = self._job.grid.ancestors(np.array([chunk_id], np.uint64), self._layer + 1)[0]
+                if self._scope.writes(int(parent)):
+                    yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(int(parent)), b""))
             return
         milliseconds = (time.perf_counter_ns() - start) // 1_000_000
         self._chunks.inc()
