@@ -15,6 +15,7 @@ from beam_ingest.inputs.files import Folder
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.meta import encode_meta
 from beam_ingest.stores import Store, open_store
+from beam_ingest.tablets import split_keys, tablet_count
 from beam_ingest.version import __version__
 
 _GRAPH_ID = re.compile(r"[_a-zA-Z0-9][-_.a-zA-Z0-9]{0,49}")
@@ -124,8 +125,16 @@ def make_job(
     )
 
 
-def start_job(job: IngestJob, *, overwrite: bool = False, resume: bool = False) -> IngestJob:
+def start_job(
+    job: IngestJob, *, overwrite: bool = False, resume: bool = False, tablets: int | None = None
+) -> IngestJob:
     """Make the table with its manifest, meta and version rows, or take up an existing one.
+
+    Args:
+      job: what is to be built.
+      overwrite: remove a graph that is there.
+      resume: take up a graph that was begun.
+      tablets: how many parts a table of many servers begins with; by the estimated rows if None.
 
     Returns:
       The job with its timestamp, ready for `beam_ingest.IngestGraph`.
@@ -146,7 +155,7 @@ def start_job(job: IngestJob, *, overwrite: bool = False, resume: bool = False) 
             )
         if overwrite:
             store.drop()
-        store.create()
+        store.create(_splits(job, tablets))
         job = replace(job, timestamp=int(time.time() * 1000) * 1000)
         manifest = progress.Manifest(
             graph_id=job.graph_id,
@@ -191,16 +200,20 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
             )
     if any(failure.layer > ATOMIC_LAYER for failure in progress.read_failures(store)):
         # The files of two chunks disagreed. To mend them changes chunks that are written already.
-        _clear(store, manifest.timestamp)
+        _clear(job, store, manifest.timestamp)
     progress.clear_failures(store)
     return replace(job, timestamp=manifest.timestamp, resume=True)
 
 
-def _clear(store: Store, timestamp: int) -> None:
+def _splits(job: IngestJob, tablets: int | None = None) -> list[bytes]:
+    return split_keys(job.grid, tablets or tablet_count(job.grid))
+
+
+def _clear(job: IngestJob, store: Store, timestamp: int) -> None:
     """Remove all but what the job began with."""
     kept = store.read_rows([table.META_KEY, table.VERSION_KEY, progress.MANIFEST_KEY])
     store.drop()
-    store.create()
+    store.create(_splits(job))
     cells = [table.single(name, key, cell.value) for key, row in kept.items() for name, cell in row.items()]
     store.write(cells, timestamp)
 

@@ -30,7 +30,7 @@ _ROOTS_PREFIX = b"beam_ingest/roots/"
 _FAILED_PREFIX = b"beam_ingest/failed/"
 _MANIFEST = ColumnName("0", b"manifest")
 _COUNTS = ColumnName("0", b"counts")
-_CHECKSUM = ColumnName("0", b"checksum")
+_CHECKSUM_BYTES = 8
 _MILLISECONDS = ColumnName("0", b"milliseconds")
 _AFTER_DIGITS = b":"  # the character after 9
 
@@ -87,21 +87,23 @@ ROOT_EDGES_KEY = _ROOTS_PREFIX + b"edges"
 """Row key of the progress row of the cross edges of the root chunk's children."""
 
 
-def checksum(cells: Cells) -> bytes:
+def checksum(cells: Cells) -> int:
     """What tells the cells of one chunk from those that other input would have made of it."""
     value = 0
     for column in cells:
         value = crc32(column.name.qualifier, value)
         for array in (column.keys, column.offsets, column.data):
             value = crc32(array.tobytes(), value)
-    return value.to_bytes(4, "little")
+    return value
 
 
-def done_cells(key: bytes, counts: Counts, cells_checksum: bytes, milliseconds: int) -> Cells:
-    """A progress row. Only the milliseconds differ from one run to the next."""
+def done_cells(key: bytes, counts: Counts, cells_checksum: int, milliseconds: int) -> Cells:
+    """A progress row: one cell that says it is done, since a store may write cells one by one.
+
+    Only the milliseconds, in a cell of their own, differ from one run to the next.
+    """
     return [
-        table.single(_COUNTS, key, counts.encode()),
-        table.single(_CHECKSUM, key, cells_checksum),
+        table.single(_COUNTS, key, counts.encode() + cells_checksum.to_bytes(8, "little")),
         table.single(_MILLISECONDS, key, milliseconds.to_bytes(8, "little")),
     ]
 
@@ -159,9 +161,11 @@ def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
     """Progress of every layer, from the store itself."""
     layers, counts, times = [], [], []
     for key, row in store.read_range(_CHUNK_PREFIX + b"0", _CHUNK_PREFIX + _AFTER_DIGITS):
+        if _COUNTS not in row:
+            continue
         layers.append(grid.layer_of(int(key[len(_CHUNK_PREFIX) :])))
-        counts.append(row[_COUNTS].value)
-        times.append(row[_MILLISECONDS].value)
+        counts.append(row[_COUNTS].value[:-_CHECKSUM_BYTES])
+        times.append(row[_MILLISECONDS].value if _MILLISECONDS in row else bytes(8))
     layer_of = np.array(layers, np.int64)
     table_of = np.frombuffer(b"".join(counts), "<i8").reshape(-1, len(fields(Counts)))
     spent: npt.NDArray[np.int64] = np.frombuffer(b"".join(times), "<i8")
@@ -173,9 +177,13 @@ def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
     return status
 
 
-def read_done(store: Store, keys: list[bytes]) -> dict[bytes, bytes]:
+def read_done(store: Store, keys: list[bytes]) -> dict[bytes, int]:
     """Which of the progress rows `keys` are there, and the checksums in them."""
-    return {key: row[_CHECKSUM].value for key, row in store.read_rows(keys).items()}
+    return {
+        key: int.from_bytes(row[_COUNTS].value[-_CHECKSUM_BYTES:], "little")
+        for key, row in store.read_rows(keys).items()
+        if _COUNTS in row
+    }
 
 
 def read_failures(store: Store) -> list[Failure]:

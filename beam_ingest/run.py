@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +16,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from beam_ingest import errors, progress
+from beam_ingest import errors, progress, worker
 from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.ingest import IngestGraph
@@ -155,9 +153,7 @@ def _local_runner(job: IngestJob, options: PipelineOptions) -> PipelineRunner:
         direct.direct_num_workers = os.cpu_count() or 1
     if direct.direct_num_workers == 1 or direct.direct_running_mode != "in_memory":
         return FnApiRunner()
-    # A shell runs it; exec, so that the worker is our own child and sees us go.
-    command = f"exec {shlex.quote(sys.executable)} -m beam_ingest.worker"
-    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(command))
+    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(worker.command()))
 
 
 def default_workers(job: IngestJob) -> int:

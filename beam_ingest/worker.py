@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
+import shlex
 import sys
 import threading
 import time
 
-from apache_beam.runners.worker import sdk_worker_main
-
 _LOOK_SECONDS = 0.5
 
 
-def main() -> None:
-    """Serve the runner that started this process, until it is gone."""
-    parent = os.getppid()
-    # Ctrl-C reaches every process of the terminal; the run alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def command() -> str:
+    """The shell command by which this process starts a worker of its own."""
+    # Ctrl-C reaches every process of the terminal; the run alone answers it, and a worker ignores it
+    # from its first moment on. exec makes it our own child, which can see us go.
+    return f"trap '' INT; exec {shlex.quote(sys.executable)} -m beam_ingest.worker {os.getpid()}"
+
+
+def main(parent: int) -> None:
+    """Serve the runner in the process `parent`, which started this one, until it is gone."""
 
     def leave_with_parent() -> None:
         while os.getppid() == parent:
@@ -25,11 +27,13 @@ def main() -> None:
         os._exit(1)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
+    from apache_beam.runners.worker import sdk_worker_main  # takes seconds, in which the parent may go
+
     # What goes wrong in a bundle travels to the run; what is left is the farewell of a broken connection.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-    sdk_worker_main.main(sys.argv)
+    sdk_worker_main.main(sys.argv[:1])
     os._exit(0)  # without waiting for gRPC's threads, which now and then crash on the way out
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

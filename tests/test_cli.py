@@ -129,7 +129,7 @@ def test_the_transform_in_somebody_elses_pipeline(dataset: Path, tmp_path: Path)
     from beam_ingest import ConfigError, Dataset, IngestGraph, make_job, start_job, store_url
 
     opened = Dataset.from_file(dataset)
-    job = make_job("graph", opened, store_url(opened, f"sqlite:{tmp_path / 'a.sqlite'}"))
+    job = make_job("graph", opened, store_url(opened, "graph", f"sqlite:{tmp_path / 'a.sqlite'}"))
     with pytest.raises(ConfigError, match="was not started"):
         IngestGraph(job)
     with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:

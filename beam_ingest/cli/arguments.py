@@ -75,6 +75,18 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         action="store_true",
         help="an absent edges or components file is an error, not an empty chunk",
     )
+    graph.add_argument(
+        "--bigtable-app-profile", metavar="NAME", default="", help="how Bigtable routes requests"
+    )
+    graph.add_argument(
+        "--bigtable-tablets",
+        metavar="N",
+        type=int,
+        help="tablets the table begins with, if not by the estimated number of rows",
+    )
+    graph.add_argument(
+        "--yes", action="store_true", help="--overwrite removes a Bigtable table without asking"
+    )
     existing = graph.add_mutually_exclusive_group()
     existing.add_argument(
         "--overwrite", action="store_true", help="remove a graph that is there and build it anew"
@@ -109,7 +121,9 @@ def _add_graph(parser: _Parser) -> None:
     parser.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
     parser.add_argument("dataset", metavar="DATASET.yml", help="dataset file, as PyChunkedGraph's")
     parser.add_argument(
-        "--store", metavar="sqlite:PATH", help="where the graph is, if not where the dataset file says"
+        "--store",
+        metavar="PLACE",
+        help="sqlite:PATH or bigtable:PROJECT/INSTANCE, if not where the dataset file says",
     )
 
 

@@ -10,7 +10,7 @@ import time
 from beam_ingest import progress
 from beam_ingest.cli.display import ProgressDisplay, print_summary
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import BeamIngestError
+from beam_ingest.errors import BeamIngestError, ConfigError
 from beam_ingest.job import IngestJob, make_job, start_job
 from beam_ingest.run import WorkerDiedError, check_options, default_workers, is_local, run_job
 from beam_ingest.scope import Scope
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     job = make_job(
         arguments.graph_id,
         dataset,
-        store_url(dataset, arguments.store),
+        store_url(dataset, arguments.graph_id, arguments.store, arguments.bigtable_app_profile),
         graph_version=arguments.graph_version,
         raw=arguments.raw,
         test=arguments.test,
@@ -39,7 +39,14 @@ def run(arguments: argparse.Namespace) -> int:
     if is_local(options):
         options.setdefault("direct_num_workers", default_workers(job))
     check_options(options)
-    job = start_job(job, overwrite=arguments.overwrite, resume=arguments.resume)
+    if arguments.overwrite:
+        _confirm(job, arguments.yes)
+    job = start_job(
+        job,
+        overwrite=arguments.overwrite,
+        resume=arguments.resume,
+        tablets=arguments.bigtable_tablets,
+    )
     store = job.open_store()
     if job.resume and _complete(job, progress.read_status(store, job.grid)):
         print(f"graph {job.graph_id} is complete already: nothing to resume")
@@ -61,6 +68,22 @@ def run(arguments: argparse.Namespace) -> int:
     store.finish()
     print_summary(job, store.place, status, time.monotonic() - start)
     return 0
+
+
+def _confirm(job: IngestJob, yes: bool) -> None:
+    """Ask before a table that others may be using is removed.
+
+    Raises:
+      ConfigError: when the answer is not its name, or nobody can be asked.
+    """
+    store = job.open_store()
+    if yes or not store.shared or not store.exists():
+        return
+    advice = f"{store.place} is not removed; type its name when asked, or add --yes"
+    if not sys.stdin.isatty():
+        raise ConfigError(advice)
+    if input(f"{store.place} will be removed. Type {job.graph_id} to go on: ").strip() != job.graph_id:
+        raise ConfigError(advice)
 
 
 def _complete(job: IngestJob, status: list[progress.LayerStatus]) -> bool:

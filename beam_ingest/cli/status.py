@@ -20,7 +20,7 @@ _SECONDS = 1.0
 def run(arguments: argparse.Namespace) -> int:
     """Show how far each layer is built."""
     dataset = Dataset.from_file(arguments.dataset)
-    store = open_store(store_url(dataset, arguments.store))
+    store = open_store(store_url(dataset, arguments.graph_id, arguments.store))
     if not store.exists():
         raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
     manifest = progress.read_manifest(store)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from beam_ingest.arrays import components, group_starts
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 from beam_ingest.inputs.shards import decode_shard
@@ -154,6 +155,7 @@ def read_shard(grid: ChunkGrid, shard: ShardFile, data: bytes, data_version: int
         if len(payload) == 0:
             continue
         _check_place(grid, shard, chunks, file, names(chunks))
+        _check_records(grid, shard.kind, chunks, np.frombuffer(payload, dtype), file)
         payloads.append(Payload(shard.kind, shard.name, chunks, payload))
     return payloads
 
@@ -176,6 +178,19 @@ def _check_place(grid: ChunkGrid, shard: ShardFile, chunks: tuple[int, ...], fil
         expected += ", in pairs that share a face"
     if not right:
         raise InputError(file, name, expected, f"chunk id {' and '.join(map(str, chunks))}")
+
+
+def _check_records(grid: ChunkGrid, kind: str, chunks: tuple[int, ...], records: Records, file: str) -> None:
+    """Supervoxels are of the grid, and those of edges are in the chunks that the records are for."""
+    first, second = (np.ascontiguousarray(records[name]) for name in ("sv1", "sv2"))
+    edges = {IN_CHUNK: "in_chunk", BETWEEN: "between_chunk", FAKE: "cross_chunk"}
+    for chunk in chunks:
+        check = ChunkChecker(grid, grid.chunk_coords(chunk))
+        if kind == REMAP:
+            for ids in (first, second):
+                check.mapping(Mapping(ids, np.zeros(ids.size, np.int64)), file)
+        else:
+            check.edges(ChunkEdges(**{edges[kind]: Edges(first, second)}), file)
 
 
 def assemble_edges(

@@ -78,7 +78,11 @@ def decode_shard(
         if _crc(payload) != stored[-_CRC_BYTES:]:
             raise InputError(file, name, "a payload with its crc32", "a payload whose crc32 differs")
         if len(payload) % item_bytes:
-            raise InputError(file, name, f"records of {item_bytes} bytes", f"{len(payload)} bytes")
+            expected, advice = (
+                f"records of {item_bytes} bytes",
+                "correct DATA_VERSION, or write the file anew",
+            )
+            raise InputError(file, name, expected, f"{len(payload)} bytes of them", advice)
         yield tuple(chunk_ids), payload
 
 

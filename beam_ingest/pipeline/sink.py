@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
+from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -14,7 +15,7 @@ from beam_ingest.errors import InputChangedError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import WriteUnit
 from beam_ingest.progress import Counts
-from beam_ingest.stores import Store
+from beam_ingest.stores import Store, WriteReport
 
 FLUSH_BYTES = 8 << 20
 """A worker holds about so many bytes of cells before it writes them,"""
@@ -58,11 +59,16 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 class _WriteUnits(beam.DoFn):  # type: ignore[misc]
     def __init__(self, job: IngestJob, layer: int) -> None:
         self._job = job
-        namespace = f"Layer {layer}"
+        self._namespace = namespace = f"Layer {layer}"
         self._counters = {
             name: beam.metrics.Metrics.counter(namespace, name)
             for name in ("supervoxels", "nodes", "edges", "rows", "cells", "nbytes", "missing", "failed")
         }
+        self._requests = beam.metrics.Metrics.counter(namespace, "requests")
+        self._latency_ms = beam.metrics.Metrics.distribution(namespace, "request_ms")
+        self._throttled_ms = beam.metrics.Metrics.counter(namespace, "throttled_ms")
+        # Dataflow reads this one, and does not scale up against a table that asks us to wait.
+        self._throttling = ThrottlingSignaler(namespace)
         self._build_ms = beam.metrics.Metrics.distribution(namespace, "build_ms")
         self._store: Store
         self._units: list[WriteUnit]
@@ -105,15 +111,25 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
                     "are there now, so --resume cannot finish it; --overwrite builds it anew"
                 )
             fresh = [unit for unit in units if unit.mark not in done]
-        self._store.write([column for unit in fresh for column in unit.cells], timestamp)
+        self._report(self._store.write([column for unit in fresh for column in unit.cells], timestamp))
         marks = [
             column
             for unit in fresh
             if unit.mark
             for column in progress.done_cells(unit.mark, unit.counts, checksums[unit.mark], unit.milliseconds)
         ]
-        self._store.write(marks, timestamp)
+        self._report(self._store.write(marks, timestamp))
         total = _sum(unit.counts for unit in units)
         for name, counter in self._counters.items():
             counter.inc(getattr(total, name))
         return total
+
+    def _report(self, report: WriteReport) -> None:
+        self._requests.inc(report.requests)
+        for latency in report.latencies_ms:
+            self._latency_ms.update(latency)
+        for cause, count in report.retries.items():
+            beam.metrics.Metrics.counter(self._namespace, f"retries_{cause}").inc(count)
+        if report.throttled_ms:
+            self._throttled_ms.inc(report.throttled_ms)
+            self._throttling.signal_throttled(-(-report.throttled_ms // 1000))

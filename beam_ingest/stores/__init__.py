@@ -2,45 +2,74 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
-from beam_ingest.stores.base import Cell, Row, Store
+from beam_ingest.stores.base import Cell, Row, Store, WriteReport
 
-__all__ = ["Cell", "Row", "Store", "open_store", "store_url"]
+__all__ = ["Cell", "Row", "Store", "WriteReport", "open_store", "store_url"]
 
-_FORMS = "sqlite:PATH"
+_FORMS = "sqlite:PATH or bigtable:PROJECT/INSTANCE"
 
 
-def store_url(dataset: Dataset, option: str | None) -> str:
-    """The store of `option` (``--store``), or of the dataset file's ``backend_client``.
+def store_url(dataset: Dataset, graph_id: str, option: str | None = None, app_profile: str = "") -> str:
+    """Where the graph goes: where `option` (``--store``) says, or else the file's ``backend_client``.
+
+    Bigtable's project and instance come from the option, from ``backend_client.CONFIG``, or from
+    BIGTABLE_PROJECT and BIGTABLE_INSTANCE. The table is the graph id behind ID_PREFIX, as in
+    PyChunkedGraph.
+
+    Args:
+      dataset: the dataset file.
+      graph_id: the graph.
+      option: a place given by hand.
+      app_profile: of Bigtable; "" for the instance's default.
 
     Returns:
-      ``sqlite:`` and an absolute path.
+      ``sqlite:`` and an absolute path, or ``bigtable:PROJECT/INSTANCE/TABLE/APP_PROFILE``.
 
     Raises:
-      ConfigError: when neither says where, or the form is unknown.
+      ConfigError: when nobody says where, or the form is unknown.
     """
     if option is not None:
         kind, _, given = option.partition(":")
-        if kind != "sqlite" or not given:
+        project, _, instance = given.partition("/")
+        if kind == "sqlite" and given:
+            return f"sqlite:{Path(given).absolute()}"
+        if kind != "bigtable" or not project or not instance or "/" in instance:
             raise ConfigError(f"--store {option}: expected {_FORMS}")
-        return f"sqlite:{Path(given).absolute()}"
-    if dataset.backend_type == "sqlite":
+    elif dataset.backend_type == "sqlite":
         path = dataset.backend_config.get("PATH")
         if not isinstance(path, str) or not path:
             raise ConfigError(f"{dataset.path}: backend_client.CONFIG: the key PATH is missing")
         return f"sqlite:{(Path(unquote(urlsplit(dataset.path).path)).parent / path).absolute()}"
-    where = (
-        f"backend_client.TYPE is {dataset.backend_type!r}" if dataset.backend_type else "no backend_client"
-    )
-    raise ConfigError(f"{dataset.path}: {where}, which this version cannot write; add --store {_FORMS}")
+    elif dataset.backend_type == "bigtable":
+        project, instance = (_bigtable_setting(dataset, key) for key in ("PROJECT", "INSTANCE"))
+    else:
+        raise ConfigError(f"{dataset.path}: no backend_client; add --store {_FORMS}")
+    return f"bigtable:{project}/{instance}/{dataset.id_prefix}{graph_id}/{app_profile}"
+
+
+def _bigtable_setting(dataset: Dataset, key: str) -> str:
+    value = dataset.backend_config.get(key) or os.environ.get(f"BIGTABLE_{key}")
+    if not value or not isinstance(value, str):
+        raise ConfigError(
+            f"{dataset.path}: backend_client.CONFIG: the key {key} is missing, and BIGTABLE_{key} is "
+            f"not set; or add --store {_FORMS}"
+        )
+    return value
 
 
 def open_store(url: str) -> Store:
     """The store at a URL that `store_url` made."""
-    from beam_ingest.stores.sqlite import SQLiteStore
+    kind, _, place = url.partition(":")
+    if kind == "sqlite":
+        from beam_ingest.stores.sqlite import SQLiteStore
 
-    return SQLiteStore(url.partition(":")[2])
+        return SQLiteStore(place)
+    from beam_ingest.stores.bigtable import BigtableStore  # a slow import
+
+    return BigtableStore(*place.split("/"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from beam_ingest.table import Cells, ColumnName
@@ -20,11 +22,31 @@ class Cell(NamedTuple):
 Row: TypeAlias = Mapping[ColumnName, Cell]
 
 
+@dataclass
+class WriteReport:
+    """What it took to write cells; stores without a network have nothing to say.
+
+    Attributes:
+      requests: requests sent.
+      latencies_ms: how long each took.
+      retries: entries sent again, by the name of the cause.
+      throttled_ms: time spent waiting because the server asked for it.
+    """
+
+    requests: int = 0
+    latencies_ms: list[int] = field(default_factory=list)
+    retries: Counter[str] = field(default_factory=Counter)
+    throttled_ms: int = 0
+
+
 class Store(ABC):
     """One graph's table.
 
     Methods raise `beam_ingest.errors.StoreError` when the store cannot be opened, read or written.
     """
+
+    shared = False
+    """Whether others may be using the table: it is not removed without asking."""
 
     @property
     @abstractmethod
@@ -36,15 +58,19 @@ class Store(ABC):
         """Whether the table is there."""
 
     @abstractmethod
-    def create(self) -> None:
-        """Make the table, empty. It must not exist."""
+    def create(self, splits: Sequence[bytes] = ()) -> None:
+        """Make the table, empty. It must not exist.
+
+        Args:
+          splits: row keys at which a store of many servers may divide it from the start.
+        """
 
     @abstractmethod
     def drop(self) -> None:
         """Remove the table and all it holds, if it is there."""
 
     @abstractmethod
-    def write(self, cells: Cells, timestamp: int) -> None:
+    def write(self, cells: Cells, timestamp: int) -> WriteReport:
         """Write cells under one timestamp (microseconds) and return when they are there for good.
 
         Writing the same cells again changes nothing.

@@ -16,7 +16,7 @@ from itertools import groupby, repeat
 from pathlib import Path
 
 from beam_ingest.errors import StoreError
-from beam_ingest.stores.base import Cell, Row, Store
+from beam_ingest.stores.base import Cell, Row, Store, WriteReport
 from beam_ingest.table import Cells, ColumnName
 
 _SCHEMA = """
@@ -69,7 +69,7 @@ class SQLiteStore(Store):
             )
         return bool(tables)
 
-    def create(self) -> None:
+    def create(self, splits: Sequence[bytes] = ()) -> None:
         with self._errors("created"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = self._open(create=True)
@@ -83,7 +83,7 @@ class SQLiteStore(Store):
             for suffix in ("", "-wal", "-shm", "-journal"):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 
-    def write(self, cells: Cells, timestamp: int) -> None:
+    def write(self, cells: Cells, timestamp: int) -> WriteReport:
         with self._errors("written"):
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
@@ -97,6 +97,7 @@ class SQLiteStore(Store):
                 with suppress(sqlite3.Error):  # a full disk has rolled back already
                     connection.execute("ROLLBACK")
                 raise
+        return WriteReport()
 
     def read_rows(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
         rows: dict[bytes, Row] = {}

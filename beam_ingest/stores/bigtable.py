@@ -1,0 +1,270 @@
+"""The Bigtable store: requests laid out by `mutate_rows`, sent over the official client's channel.
+
+Every entry's status is read. Entries that failed for a reason that passes, and entries that were not
+answered, are sent again, and nothing else; a reason that does not pass ends the write with the row's key.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigtable
+from google.cloud.bigtable import column_family, row_filters
+from google.cloud.bigtable.row_set import RowSet
+from google.cloud.bigtable_v2.types import MutateRowsResponse
+from google.cloud.environment_vars import BIGTABLE_EMULATOR
+
+from beam_ingest.errors import StoreError
+from beam_ingest.stores.base import Cell, Row, Store, WriteReport
+from beam_ingest.stores.flow import FEATURES, RateLimiter
+from beam_ingest.stores.mutate_rows import Batch, encode_batches, encode_head
+from beam_ingest.table import FAMILIES, Cells, ColumnName
+
+REQUEST_ENTRIES = 50_000
+"""Entries in a request; each has one mutation, and Bigtable takes 100,000 of those."""
+REQUEST_BYTES = 4 << 20
+"""About the size of a request: small enough that several in flight do not fill a worker."""
+IN_FLIGHT = 4
+VALUE_BYTES = 100 << 20
+"""The largest value that Bigtable takes in one cell."""
+WRITE_SECONDS = 600.0
+"""How long the entries of one write are tried again before the bundle fails."""
+_CALL_SECONDS = 120.0
+_BACKOFF_SECONDS = (0.02, 30.0)
+_METHOD = "/google.bigtable.v2.Bigtable/MutateRows"
+_UNANSWERED = -1
+
+_PASSING = {
+    code.value[0]: code.name
+    for code in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.INTERNAL,  # how a reset stream looks
+    )
+}
+_NAMES = {code.value[0]: code.name for code in grpc.StatusCode} | {_UNANSWERED: "UNANSWERED"}
+_parse = MutateRowsResponse.pb(MutateRowsResponse()).FromString
+
+
+class BigtableStore(Store):
+    """A graph in a Bigtable table.
+
+    Args:
+      project: the Google Cloud project.
+      instance: the Bigtable instance.
+      table: the table.
+      app_profile: how requests are routed; "" for the instance's default.
+    """
+
+    shared = True
+
+    def __init__(self, project: str, instance: str, table: str, app_profile: str = "") -> None:
+        self._names = (project, instance, table)
+        self._app_profile = app_profile
+        self._client: Any = None
+        self._table: Any = None
+        self._call: Any = None
+        self._limiter = RateLimiter()
+
+    @property
+    def place(self) -> str:
+        emulator = os.environ.get(BIGTABLE_EMULATOR)
+        return "bigtable:{}/{}/{}".format(*self._names) + (f" (emulator at {emulator})" if emulator else "")
+
+    def exists(self) -> bool:
+        with self._errors("looked up"):
+            return bool(self._open().exists())
+
+    def create(self, splits: Sequence[bytes] = ()) -> None:
+        rules = {
+            family.name: column_family.MaxVersionsGCRule(family.max_versions)
+            if family.max_versions is not None
+            else column_family.MaxAgeGCRule(family.max_age)
+            if family.max_age is not None
+            else None
+            for family in FAMILIES
+        }
+        with self._errors("created"):
+            self._open().create(initial_split_keys=list(splits), column_families=rules)
+
+    def drop(self) -> None:
+        with self._errors("removed"):
+            try:
+                self._open().delete()
+            except NotFound:
+                return
+
+    def write(self, cells: Cells, timestamp: int) -> WriteReport:
+        self._refuse_too_large(cells)
+        self._open()
+        report = WriteReport()
+        pending = list(encode_batches(cells, timestamp, REQUEST_ENTRIES, REQUEST_BYTES))
+        give_up = time.monotonic() + WRITE_SECONDS
+        pause = _BACKOFF_SECONDS[0]
+        while pending:
+            failed = self._send(pending, report)
+            pending = [batch for batch, _ in failed]
+            if not failed:
+                break
+            if time.monotonic() >= give_up:
+                raise self._failure(*failed[0], f"{WRITE_SECONDS:.0f} s of retries are used up")
+            # Jitter, so that workers that failed together do not come back together.
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(2 * pause, _BACKOFF_SECONDS[1])
+        return report
+
+    def _send(self, batches: list[Batch], report: WriteReport) -> list[tuple[Batch, int]]:
+        """Send every batch once; gives the entries to send again, with one code each batch."""
+        failed = []
+        calls: list[tuple[Batch, Any, float]] = []
+        for batch in batches:
+            if len(calls) == IN_FLIGHT:
+                failed += self._receive(*calls.pop(0), report)
+            waited = self._limiter.waited
+            self._limiter.wait()
+            report.throttled_ms += round(1000 * (self._limiter.waited - waited))
+            report.requests += 1
+            calls.append((batch, self._start(batch), time.monotonic()))
+        for call in calls:
+            failed += self._receive(*call, report)
+        return failed
+
+    def _start(self, batch: Batch) -> Any:
+        project, instance, table = self._names
+        name = f"projects/{project}/instances/{instance}/tables/{table}"
+        routing = f"table_name={name}&app_profile_id={self._app_profile}"
+        return self._call(
+            encode_head(name, self._app_profile) + batch.data(),
+            timeout=_CALL_SECONDS,
+            metadata=(("x-goog-request-params", routing), FEATURES),
+        )
+
+    def _receive(
+        self, batch: Batch, call: Any, started: float, report: WriteReport
+    ) -> list[tuple[Batch, int]]:
+        """Read a call's answers; gives the entries to send again by code.
+
+        Raises:
+          StoreError: when an entry, or the call, failed for a reason that does not pass.
+        """
+        codes = np.full(len(batch), _UNANSWERED)
+        try:
+            for data in call:
+                answer = _parse(data)
+                indexes = [entry.index for entry in answer.entries]
+                codes[indexes] = [entry.status.code for entry in answer.entries]
+                for entry in answer.entries:
+                    if entry.status.code and entry.status.code not in _PASSING:
+                        raise self._failure(
+                            batch.take(np.array([entry.index])), entry.status.code, entry.status.message
+                        )
+                if answer.HasField("rate_limit_info"):
+                    info = answer.rate_limit_info
+                    self._limiter.adjust(info.factor, info.period.seconds + info.period.nanos / 1e9)
+        except grpc.RpcError as error:
+            code = error.code().value[0]
+            left = np.flatnonzero(codes == _UNANSWERED)
+            if code not in _PASSING:
+                raise self._failure(batch.take(left[:1]), code, error.details()) from error
+            self._limiter.back_off()
+            codes[left] = code
+        report.latencies_ms.append(round(1000 * (time.monotonic() - started)))
+        failed = []
+        for code in np.unique(codes[codes != 0]).tolist():
+            again = np.flatnonzero(codes == code)
+            report.retries[_NAMES[code]] += again.size
+            failed.append((batch.take(again), code))
+        return failed
+
+    def _failure(self, batch: Batch, code: int, message: str | None) -> StoreError:
+        key = batch.first_key().decode()
+        return StoreError(f"{self.place}: row {key} cannot be written: {_NAMES.get(code, code)}: {message}")
+
+    def _refuse_too_large(self, cells: Cells) -> None:
+        for column in cells:
+            sizes = np.diff(column.offsets)
+            if (sizes > VALUE_BYTES).any():
+                at = int(np.argmax(sizes))
+                raise StoreError(
+                    f"{self.place}: row {column.keys[at].decode()}: {column.name.qualifier.decode()} has "
+                    f"{sizes[at]} bytes, and Bigtable takes at most {VALUE_BYTES} in one cell"
+                )
+
+    def read_rows(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
+        rows = RowSet()
+        for key in keys:
+            rows.add_row_key(key)
+        return dict(self._read(row_set=rows)) if keys else {}
+
+    def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
+        return self._read(start_key=start, end_key=end)
+
+    def delete_rows(self, keys: Iterable[bytes]) -> None:
+        with self._errors("written"):
+            table = self._open()
+            rows = [table.direct_row(key) for key in keys]
+            for row in rows:
+                row.delete()
+            wrong = [status for status in (table.mutate_rows(rows) if rows else []) if status.code]
+            if wrong:
+                raise StoreError(f"{self.place}: rows cannot be removed: {wrong[0].message}")
+
+    def finish(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client = self._table = self._call = None
+
+    def _read(self, **which: Any) -> Iterator[tuple[bytes, Row]]:
+        with self._errors("read"):
+            newest = row_filters.CellsColumnLimitFilter(1)
+            for row in self._open().read_rows(filter_=newest, **which):
+                cells = {
+                    ColumnName(family, qualifier): Cell(found[0].value, found[0].timestamp_micros)
+                    for family, columns in row.cells.items()
+                    for qualifier, found in columns.items()
+                }
+                yield row.row_key, cells
+
+    def _open(self) -> Any:
+        if self._client is None:
+            project, instance, table = self._names
+            with self._errors("opened"):
+                # Follows BIGTABLE_EMULATOR_HOST, which `place` tells; else application default credentials.
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "Connecting to Bigtable emulator")
+                    self._client = bigtable.Client(project=project, admin=True)
+                    self._client.table_data_client  # noqa: B018 - it is made, and warns, when first used
+                profile = self._app_profile or None
+                self._table = self._client.instance(instance).table(table, app_profile_id=profile)
+                channel = self._client.table_data_client.transport.grpc_channel
+                self._call = channel.unary_stream(_METHOD)
+        return self._table
+
+    @contextmanager
+    def _errors(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except (GoogleAPICallError, RetryError, GoogleAuthError, grpc.RpcError) as error:
+            text = " ".join(str(error).split())
+            raise StoreError(f"{self.place}: the table cannot be {done}: {text}") from error
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"names": self._names, "app_profile": self._app_profile}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(*state["names"], state["app_profile"])  # type: ignore[misc]

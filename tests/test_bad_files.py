@@ -1,0 +1,614 @@
+"""Edges and components files that say what cannot be true.
+
+Every file is spoilt by code of its own: bytes are put together here or by the oracle, never by the
+product's encoders.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from beam_ingest.build import Builder
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import InputError
+from beam_ingest.job import make_job
+from tests.conftest import GRID, Cli, small_dataset, supervoxel
+from tests.graphs import comparable
+from tests.oracle.datasets import Chunk, Coords, OracleDataset, write
+
+BAD: Coords = (1, 0, 1)
+NAME = "1_0_1"
+OTHER: Coords = (2, 0, 1)
+"""The chunk next to it along x, in another layer-3 chunk."""
+ONE, TWO, THREE, FOUR = (supervoxel(BAD, segment) for segment in (1, 2, 3, 4))
+SWAP = "both files must list each edge between their chunks: write them from one segmentation"
+ANEW = "write the file anew"
+
+
+def edges_file(dataset: Path, name: str = NAME) -> Path:
+    return dataset.parent / "edges" / f"edges_{name}.proto.zst"
+
+
+def components_file(dataset: Path, name: str = NAME) -> Path:
+    return dataset.parent / "components" / f"components_{name}.proto"
+
+
+def failures(cli: Cli, dataset: Path, *options: str) -> list[str]:
+    """Run a graph that fails because of its input; returns the lines above the last one."""
+    outcome = cli("graph", "g", dataset, *options)
+    assert (outcome.status, outcome.out) == (1, ""), outcome
+    assert "Traceback" not in outcome.err
+    *lines, last = outcome.errors
+    assert re.fullmatch(
+        r"beam-ingest: \d+ of \d+ chunks failed at layer \d; "
+        "mend the input and run the same command with --resume",
+        last,
+    )
+    return lines
+
+
+def fails_at_layer_2(cli: Cli, dataset: Path, file: Path, *options: str, name: str = NAME) -> str:
+    """Run a graph of which one chunk fails; returns what is wrong: what stands after file and chunk."""
+    (line,) = failures(cli, dataset, *options)
+    start = f"{file}: chunk {name}: expected "
+    assert line.startswith(start), line
+    # All other chunks are done, and nothing is above them.
+    assert cli.done(dataset) == [15, 0, 0]
+    status = cli("status", "g", dataset, "--json").json
+    assert status["failed"] == 1
+    (failure,) = status["failures"]
+    assert (failure["layer"], failure["chunk"], failure["file"]) == (2, name, str(file))
+    assert failure["cause"] == line
+    assert cli("status", "g", dataset).out.endswith("\n4       : 0 / 1\nfailed  : 1\n")
+    return line.removeprefix(start)
+
+
+def refused(dataset: Path, file: Path, *, name: str = NAME, require_files: bool = False) -> str:
+    """Build the one chunk whose file is bad; returns what is wrong: what stands after file and chunk.
+
+    A tenth of the time of a whole run, which gives the same line: see `fails_at_layer_2`.
+    """
+    x, y, z = map(int, name.split("_"))
+    builder = Builder(make_job("g", Dataset.from_file(dataset), "sqlite:unused", require_files=require_files))
+    with pytest.raises(InputError) as caught:
+        builder.atomic((x, y, z), *builder.read([(x, y, z)]))
+    start = f"{file}: chunk {name}: expected "
+    assert str(caught.value).startswith(start), str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(start)
+
+
+# Bytes
+
+
+def varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number % 128 + 128)
+        number //= 128
+    return bytes([*out, number])
+
+
+def field(number: int, value: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def ids(*numbers: int) -> bytes:
+    return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+
+def group(first: bytes, second: bytes, affinities: bytes = b"", areas: bytes = b"") -> bytes:
+    return b"".join(field(n, v) for n, v in enumerate((first, second, affinities, areas), 1) if v)
+
+
+def frame(content: bytes, **options: bool) -> bytes:
+    return zstandard.ZstdCompressor(**options).compress(content)
+
+
+SOUND = field(1, group(ids(ONE), ids(TWO)))
+"""A message of one in-chunk edge."""
+IN_CHUNK, CROSS, BETWEEN = 1, 2, 3
+
+
+def components(*numbers: int) -> bytes:
+    return field(1, b"".join(map(varint, numbers)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "a zstd frame, found 0 damaged bytes (", id="empty"),
+        pytest.param(b"hello", "a zstd frame, found 5 damaged bytes (", id="no frame"),
+        pytest.param(SOUND, f"a zstd frame, found {len(SOUND)} damaged bytes (", id="not compressed"),
+        pytest.param(
+            frame(SOUND * 9)[:-1],
+            f"a whole zstd frame, found {len(frame(SOUND * 9)) - 1} bytes of a longer",
+            id="cut",
+        ),
+        pytest.param(frame(SOUND)[:6], "a whole zstd frame, found 6 bytes of a longer one", id="cut early"),
+        pytest.param(frame(SOUND) + b"\0", "one zstd frame, found more bytes after its end", id="trailing"),
+        pytest.param(frame(SOUND) * 2, "one zstd frame, found more bytes after its end", id="two frames"),
+        pytest.param(
+            frame(SOUND) + bytes(1 << 16), "one zstd frame, found more bytes after its end", id="long tail"
+        ),
+        pytest.param(frame(SOUND, write_checksum=True)[:-1] + b"\0", "a zstd frame, found ", id="checksum"),
+        pytest.param(frame(b"\x0a\xff" + SOUND), "a ChunkEdgesMsg protobuf, found broken bytes", id="length"),
+        pytest.param(frame(SOUND[:-1]), "a ChunkEdgesMsg protobuf, found broken bytes", id="cut message"),
+        pytest.param(frame(b"\x0b" * 9), "a ChunkEdgesMsg protobuf, found broken bytes", id="open group"),
+        pytest.param(
+            frame(field(1, field(1, ids(ONE))[:-1] + b"")),
+            "a ChunkEdgesMsg protobuf, found broken b",
+            id="inner",
+        ),
+    ],
+)
+def test_bytes_that_are_no_edges_file(dataset: Path, content: bytes, message: str) -> None:
+    file = edges_file(dataset)
+    file.write_bytes(content)
+    line = refused(dataset, file)
+    assert line.startswith(message)
+    assert line.endswith(f"; {ANEW}")
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_zstd_bomb(dataset: Path, monkeypatch: pytest.MonkeyPatch, declared: bool) -> None:
+    """A small file that grows beyond all measure is refused before it has grown."""
+    limit = 1 << 20
+    monkeypatch.setattr("beam_ingest.inputs.edges.MAX_EDGES_BYTES", limit)
+    file = edges_file(dataset)
+    file.write_bytes(frame(bytes(200 << 20), write_content_size=declared))
+    assert file.stat().st_size < 1 << 16
+    expected = f"at most {limit} bytes of edges, found {200 << 20 if declared else 'more'}; {ANEW}"
+    assert refused(dataset, file) == expected
+
+
+def test_frame_that_declares_more_than_there_can_be(dataset: Path) -> None:
+    """No memory is set aside because a few bytes ask for it."""
+    # Magic number, descriptor (one segment, 8 bytes of size), the size, an empty last block.
+    file = edges_file(dataset)
+    file.write_bytes(b"\x28\xb5\x2f\xfd" + b"\xe0" + struct.pack("<Q", 1 << 60) + b"\x01\0\0")
+    assert refused(dataset, file) == f"at most {1 << 30} bytes of edges, found {1 << 60}; {ANEW}"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (field(1, group(ids(ONE)[:-1], ids(TWO))), "in_chunk.node_ids1 in items of 8 bytes, found 7 bytes"),
+        (
+            field(2, group(ids(ONE), ids(TWO) + b"x")),
+            "cross_chunk.node_ids2 in items of 8 bytes, found 9 byt",
+        ),
+        (
+            field(3, group(ids(ONE), ids(TWO), b"abc")),
+            "between_chunk.affinities in items of 4 bytes, found 3",
+        ),
+        (
+            field(1, group(ids(ONE), ids(TWO), b"", b"abc")),
+            "in_chunk.areas in items of 8 bytes, found 3 byte",
+        ),
+        (
+            field(1, group(ids(ONE, TWO), ids(TWO))),
+            "in_chunk columns of 2 edges (as node_ids1), found node_ids2 of 1;",
+        ),
+        (field(1, group(ids(ONE), b"")), "in_chunk columns of 1 edges (as node_ids1), found node_ids2 of 0;"),
+        (field(1, group(b"", ids(ONE))), "in_chunk columns of 0 edges (as node_ids1), found node_ids2 of 1;"),
+        (
+            field(3, group(ids(ONE, TWO), ids(TWO, ONE), bytes(4))),
+            "between_chunk columns of 2 edges (as node_ids1), found affinities of 1;",
+        ),
+        (
+            field(2, group(ids(ONE), ids(TWO), bytes(8), bytes(24))),
+            "cross_chunk columns of 1 edges (as node_ids1), found affinities of 2, areas of 3;",
+        ),
+    ],
+)
+def test_columns_of_the_wrong_length(dataset: Path, content: bytes, message: str) -> None:
+    file = edges_file(dataset)
+    file.write_bytes(frame(content))
+    assert refused(dataset, file).startswith(message)
+
+
+OUTSIDE = supervoxel((0, 1, 0), 1) ^ (9 << GRID.segment_bits(1))
+"""A supervoxel of chunk 0_1_9, where no chunk is."""
+WITHIN = "in_chunk edges with both ends in the chunk, found the edge"
+
+
+@pytest.mark.parametrize(
+    ("kind", "edge", "message"),
+    [
+        (IN_CHUNK, (ONE, supervoxel(OTHER, 1)), f"{WITHIN} {ONE} - {supervoxel(OTHER, 1)};"),
+        (IN_CHUNK, (supervoxel(OTHER, 1), ONE), f"{WITHIN} {supervoxel(OTHER, 1)} - {ONE};"),
+        (IN_CHUNK, (supervoxel(OTHER, 1), supervoxel(OTHER, 2)), f"{WITHIN} {supervoxel(OTHER, 1)} - "),
+        (
+            IN_CHUNK,
+            (ONE, GRID.node_id(2, BAD, 1)),
+            f"in_chunk ids of layer 1, found {GRID.node_id(2, BAD, 1)} of l",
+        ),
+        (IN_CHUNK, (0, ONE), "in_chunk ids of layer 1, found 0 of layer 0;"),
+        (IN_CHUNK, (2**64 - 1, ONE), f"in_chunk ids of layer 1, found {2**64 - 1} of layer 255;"),
+        (
+            IN_CHUNK,
+            (ONE, GRID.chunk_id(1, BAD)),
+            f"in_chunk ids with segments from 1, found {GRID.chunk_id(1, BAD)} w",
+        ),
+        (
+            IN_CHUNK,
+            (ONE, OUTSIDE),
+            f"in_chunk ids within the 4x2x2 chunks of the grid, found {OUTSIDE} of chunk 0_1_9;",
+        ),
+        (
+            BETWEEN,
+            (ONE, TWO),
+            f"between_chunk edges that leave the chunk, found the edge {ONE} - {TWO} with both ends in",
+        ),
+        (
+            CROSS,
+            (ONE, ONE),
+            f"cross_chunk edges that leave the chunk, found the edge {ONE} - {ONE} with both ends in",
+        ),
+        (
+            BETWEEN,
+            (supervoxel(OTHER, 1), supervoxel(OTHER, 2)),
+            f"between_chunk edges that leave the chunk, found the edge {supervoxel(OTHER, 1)} - "
+            f"{supervoxel(OTHER, 2)} with no end in the chunk;",
+        ),
+        (
+            CROSS,
+            (0, 0),
+            "cross_chunk edges that leave the chunk, found the edge 0 - 0 with no end in the chunk;",
+        ),
+        (
+            BETWEEN,
+            (ONE, OUTSIDE),
+            f"between_chunk ids within the 4x2x2 chunks of the grid, found {OUTSIDE} of chunk 0_1_9",
+        ),
+        (
+            CROSS,
+            (OUTSIDE, ONE),
+            f"cross_chunk ids within the 4x2x2 chunks of the grid, found {OUTSIDE} of chunk 0_1_9",
+        ),
+        (BETWEEN, (ONE, GRID.node_id(2, OTHER, 1)), "between_chunk ids of layer 1, found "),
+        (CROSS, (ONE, GRID.chunk_id(1, OTHER)), "cross_chunk ids with segments from 1, found "),
+        (
+            BETWEEN,
+            (GRID.chunk_id(1, BAD), supervoxel(OTHER, 1)),
+            "between_chunk ids with segments from 1, found ",
+        ),
+        (BETWEEN, (ONE, 0), "between_chunk ids of layer 1, found 0 of layer 0;"),
+    ],
+)
+def test_ids_that_cannot_be_there(dataset: Path, kind: int, edge: tuple[int, int], message: str) -> None:
+    file = edges_file(dataset)
+    # Sound edges before and after it: it is found anywhere.
+    sound = (ONE, TWO) if kind == IN_CHUNK else (ONE, supervoxel(OTHER, 1))
+    first, second = zip(sound, edge, sound, strict=True)
+    file.write_bytes(frame(field(kind, group(ids(*first), ids(*second)))))
+    line = refused(dataset, file)
+    assert line.startswith(message)
+    assert line.endswith(f"; {ANEW}")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"hello", "a ChunkComponentsMsg protobuf, found broken bytes"),
+        (components(2, ONE, TWO)[:-1], "a ChunkComponentsMsg protobuf, found broken bytes"),
+        (field(1, b"\xff"), "a ChunkComponentsMsg protobuf, found broken bytes"),
+        (
+            frame(components(2, ONE, TWO)),
+            "a ChunkComponentsMsg protobuf, found one with field",
+        ),
+        (components(3, ONE, TWO), "a component of 3 ids, found 2 ids up to the file's end;"),
+        (components(1, ONE, 5), "a component of 5 ids, found 0 ids up to the file's end;"),
+        (components(2**64 - 1, ONE), f"a component of {2**64 - 1} ids, found 1 ids up to the file's end;"),
+        (components(ONE, TWO), f"a component of {ONE} ids, found 1 ids up to the file's end;"),
+        (components(1, ONE, 2, TWO, ONE), f"every supervoxel in one component, found {ONE} in two of them;"),
+        (components(1, 0), "components ids of layer 1, found 0 of layer 0;"),
+        (components(2, ONE, GRID.node_id(3, (0, 0, 0), 1)), "components ids of layer 1, found "),
+        (components(1, GRID.chunk_id(1, BAD)), "components ids with segments from 1, found "),
+        (
+            components(1, OUTSIDE),
+            f"components ids within the 4x2x2 chunks of the grid, found {OUTSIDE} of chunk 0_1_9;",
+        ),
+    ],
+)
+def test_components(dataset: Path, content: bytes, message: str) -> None:
+    file = components_file(dataset)
+    file.write_bytes(content)
+    line = refused(dataset, file)
+    assert line.startswith(message)
+    assert line.endswith(f"; {ANEW}")
+
+
+@pytest.mark.parametrize(
+    ("file_of", "content", "message"),
+    [
+        (edges_file, b"hello", "a zstd frame, found 5 damaged bytes ("),
+        (edges_file, frame(SOUND)[:-1], "a whole zstd frame, found "),
+        (edges_file, frame(SOUND[:-1]), "a ChunkEdgesMsg protobuf, found broken bytes ("),
+        (
+            edges_file,
+            frame(field(1, group(ids(ONE), b""))),
+            "in_chunk columns of 1 edges (as node_ids1), found",
+        ),
+        (
+            edges_file,
+            frame(field(2, group(ids(ONE), ids(0)))),
+            "cross_chunk ids of layer 1, found 0 of layer 0;",
+        ),
+        (components_file, b"hello", "a ChunkComponentsMsg protobuf, found broken bytes ("),
+        (components_file, components(3, ONE, TWO), "a component of 3 ids, found 2 ids up to the file's end;"),
+    ],
+)
+def test_a_graph_with_a_bad_file(
+    cli: Cli, dataset: Path, file_of: Callable[[Path], Path], content: bytes, message: str
+) -> None:
+    file_of(dataset).write_bytes(content)
+    line = fails_at_layer_2(cli, dataset, file_of(dataset))
+    assert line.startswith(message)
+    assert line.endswith(f"; {ANEW}")
+
+
+@pytest.mark.parametrize("file_of", [edges_file, components_file])
+def test_required_file_absent(cli: Cli, dataset: Path, file_of: Callable[[Path], Path]) -> None:
+    file_of(dataset).unlink()
+    line = fails_at_layer_2(cli, dataset, file_of(dataset), "--require-files")
+    assert line == "the file, found none; --require-files asks for every one"
+
+
+@pytest.mark.parametrize("file_of", [edges_file, components_file])
+def test_unreadable_file_is_not_an_absent_one(
+    cli: Cli, dataset: Path, file_of: Callable[[Path], Path]
+) -> None:
+    file_of(dataset).unlink()
+    file_of(dataset).mkdir()
+    line = cli.refused("graph", "g", dataset, status=1)
+    expected = f"{file_of(dataset)}: expected a file that can be read, found an error: Is a directory"
+    assert line == expected
+    assert cli.done(dataset)[1:] == [0, 0]
+
+
+def test_every_chunk_bad(cli: Cli, dataset: Path) -> None:
+    """No message reaches layer 3, and yet nothing is built above."""
+    for file in (dataset.parent / "edges").iterdir():
+        file.write_bytes(b"")
+    outcome = cli("graph", "g", dataset)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.errors[-1].startswith("beam-ingest: 16 of 16 chunks failed at layer 2; ")
+    assert cli.done(dataset) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_bad_files_of_a_layer_are_reported_at_once(cli: Cli, dataset: Path, workers: int) -> None:
+    names = ["0_0_0", "0_1_1", "1_0_1", "2_0_0", "3_0_0", "3_1_1"]
+    for name in names:
+        edges_file(dataset, name).write_bytes(b"hello")
+    components_file(dataset, "0_0_0").write_bytes(b"hello")
+    causes = [f"{edges_file(dataset, name)}: chunk {name}: expected a zstd frame, found 5" for name in names]
+    causes.insert(0, f"{components_file(dataset, '0_0_0')}: chunk 0_0_0: expected a ChunkComponentsMsg")
+    outcome = cli("graph", "g", dataset, f"--direct_num_workers={workers}")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "Traceback" not in outcome.err
+    *lines, last = outcome.errors
+    assert all(line.startswith(cause) for line, cause in zip(lines[:5], causes, strict=False)), lines
+    assert lines[5:] == ["... and 2 more; `beam-ingest status --json` has them all"]
+    assert last == (
+        "beam-ingest: 6 of 16 chunks failed at layer 2; mend the input and run the same command with --resume"
+    )
+    status = cli("status", "g", dataset, "--json").json
+    assert status["failed"] == len(names)
+    assert [f["cause"].startswith(c) for f, c in zip(status["failures"], causes, strict=True)] == [True] * 7
+    assert cli.done(dataset) == [10, 0, 0]
+
+    # Mended a part at a time: what is left is reported, what was mended is not.
+    mend(dataset, names[:-1])
+    (line,) = failures(cli, dataset, "--resume")
+    assert line.startswith(causes[-1])
+    assert cli.done(dataset) == [15, 0, 0]
+    mend(dataset, names)
+    assert cli("graph", "g", dataset, "--resume").status == 0
+    assert same_as_undisturbed(cli, dataset)
+    assert cli("status", "g", dataset, "--json").json["failures"] == []
+
+
+def mend(dataset: Path, names: Iterable[str]) -> None:
+    """Put the sound files of chunks in the place of bad ones."""
+    folder = dataset.parent.parent / "mended"
+    write(small_dataset(), folder)
+    for name in names:
+        for file_of in (edges_file, components_file):
+            file_of(dataset, name).write_bytes(file_of(folder / "dataset.yml", name).read_bytes())
+
+
+def same_as_undisturbed(cli: Cli, dataset: Path) -> bool:
+    """Whether the graph has the cells of one that was built from sound files in one go."""
+    store = dataset.parent / "graph.sqlite"
+    fresh = dataset.parent / "fresh.sqlite"
+    assert cli("graph", "g", dataset, "--store", f"sqlite:{fresh}").status == 0
+    return comparable(store) == comparable(fresh)
+
+
+# Files that are sound, each for itself, but contradict each other
+
+
+def spoilt(dataset: Path, **chunks: Chunk) -> None:
+    """Write the small dataset with other chunks, given as c1_0_1, in it."""
+    changed = {tuple(map(int, name[1:].split("_"))): chunk for name, chunk in chunks.items()}
+    write(OracleDataset(GRID, small_dataset().chunks | changed), dataset.parent)
+
+
+def without(edges: tuple[tuple[int, int], ...], *gone: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    assert set(gone) <= set(edges)
+    return tuple(edge for edge in edges if edge not in gone)
+
+
+def fails_at_layer_3(cli: Cli, dataset: Path, file: Path, name: str) -> str:
+    """Run a graph of which two chunks disagree; returns what stands after file and chunk."""
+    (line,) = failures(cli, dataset)
+    start = f"{file}: chunk {name}: expected "
+    assert line.startswith(start), line
+    done = cli.done(dataset)
+    assert done[0] == 16
+    assert done[1] < 2
+    assert done[2] == 0
+    return line.removeprefix(start)
+
+
+NEIGHBOUR: Coords = (0, 0, 1)
+"""A chunk of the same layer-3 chunk that has an edge with BAD."""
+
+
+@pytest.mark.parametrize("other", [NEIGHBOUR, OTHER], ids=["of one parent", "of two parents"])
+def test_edge_that_the_other_chunk_does_not_have(cli: Cli, dataset: Path, other: Coords) -> None:
+    """The other file has an edge to the same chunk, but not this one."""
+    chunk = small_dataset().chunks[BAD]
+    extra = (TWO, supervoxel(other, 2))
+    spoilt(dataset, c1_0_1=replace(chunk, between=(*chunk.between, extra)))
+    name = "{}_{}_{}".format(*other)
+    line = fails_at_layer_3(cli, dataset, edges_file(dataset, name), name)
+    assert line == f"the 2 edges to chunk {NAME} that {edges_file(dataset)} lists, found 1; {SWAP}"
+
+
+@pytest.mark.parametrize("other", [NEIGHBOUR, OTHER], ids=["of one parent", "of two parents"])
+def test_edge_that_the_other_chunk_has_another_one_for(cli: Cli, dataset: Path, other: Coords) -> None:
+    chunk = small_dataset().chunks[BAD]
+    edge = (ONE, supervoxel(other, 1))
+    between = (*without(chunk.between, edge), (TWO, supervoxel(other, 1)))
+    spoilt(dataset, c1_0_1=replace(chunk, between=between))
+    (line,) = failures(cli, dataset)
+    assert re.match(
+        rf"{re.escape(str(dataset.parent))}/edges/edges_\w+.proto.zst: chunk \w+: expected the 1 ", line
+    )
+    assert line.endswith(f"lists, found 1 others; {SWAP}")
+    assert NAME in line
+    assert "{}_{}_{}".format(*other) in line
+    assert cli.done(dataset)[2] == 0
+
+
+def test_edge_into_a_chunk_whose_file_is_absent(cli: Cli, dataset: Path) -> None:
+    edges_file(dataset).unlink()
+    components_file(dataset).unlink()
+    lines = failures(cli, dataset)
+    start = f"{edges_file(dataset)}: chunk {NAME}: expected the 1 edges to chunk "
+    assert [line.startswith(start) for line in lines] == [True] * 2  # of each parent chunk the first
+    for line in lines:
+        assert line.endswith(f"lists, found 0 (no such file, or none in it); {SWAP}")
+    assert cli.done(dataset) == [16, 0, 0]
+    status = cli("status", "g", dataset, "--json").json
+    assert status["failed"] == 2
+
+
+def test_inactive_edge_into_a_chunk_whose_file_is_absent(cli: Cli, dataset: Path) -> None:
+    """It makes no difference to the graph, yet some file is not what it was written to be."""
+    chunks = {
+        (0, 0, 0): Chunk(between=((supervoxel((0, 0, 0), 4), supervoxel((0, 1, 0), 4)),)),
+    }
+    write(OracleDataset(GRID, chunks), dataset.parent.parent / "one")
+    path = dataset.parent.parent / "one" / "dataset.yml"
+    line = fails_at_layer_3(cli, path, edges_file(path, "0_1_0"), "0_1_0")
+    assert line == (
+        f"the 1 edges to chunk 0_0_0 that {edges_file(path, '0_0_0')} lists, "
+        f"found 0 (no such file, or none in it); {SWAP}"
+    )
+
+
+@pytest.mark.parametrize("other", [NEIGHBOUR, OTHER], ids=["of one parent", "of two parents"])
+def test_edge_that_is_active_in_one_chunk_alone(cli: Cli, dataset: Path, other: Coords) -> None:
+    """Both list it; the components file of one does not join its ends."""
+    chunk = small_dataset().chunks[other]
+    name = "{}_{}_{}".format(*other)
+    own = (supervoxel(other, 1), supervoxel(other, 2))
+    spoilt(dataset, **{f"c{name}": replace(chunk, components=(own,))})
+    (line, *more) = failures(cli, dataset)
+    assert line.startswith(f"{components_file(dataset, name)}: chunk {name}: expected an active edge from ")
+    assert line.endswith("found none; the components of both chunks must agree on which edges are active")
+    assert len(more) <= 1  # the chunk has two such neighbours
+    assert cli.done(dataset)[0] == 16
+    assert cli.done(dataset)[2] == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_that_disagree_are_mended_and_resumed(cli: Cli, dataset: Path, workers: int) -> None:
+    """Layer 2 was written from the bad file: it is built again, and nothing of it is left."""
+    chunk = small_dataset().chunks[BAD]
+    edge = (FOUR, supervoxel((1, 1, 1), 4))
+    spoilt(
+        dataset,
+        c1_0_1=replace(chunk, between=without(chunk.between, edge), in_chunk=(), components=((ONE,),)),
+    )
+    assert failures(cli, dataset)
+    assert cli.done(dataset)[0] == 16
+    mend(dataset, [NAME])
+    outcome = cli("graph", "g", dataset, "--resume", f"--direct_num_workers={workers}")
+    assert outcome.status == 0, outcome
+    assert same_as_undisturbed(cli, dataset)
+
+
+def test_resume_with_other_input_than_a_graph_was_begun_with(cli: Cli, dataset: Path) -> None:
+    """One chunk was bad, and by the time that is mended another one, built already, has changed too."""
+    edges_file(dataset, "0_0_0").write_bytes(b"hello")
+    assert failures(cli, dataset)
+    mend(dataset, ["0_0_0"])
+    components_file(dataset).write_bytes(components(1, ONE))
+    line = cli.refused("graph", "g", dataset, "--resume", status=1)
+    assert line == (
+        f"{dataset.parent}/graph.sqlite: graph g was begun with other input files than are there now, "
+        "so --resume cannot finish it; --overwrite builds it anew"
+    )
+    mend(dataset, [NAME])
+    assert cli("graph", "g", dataset, "--resume").status == 0
+    assert same_as_undisturbed(cli, dataset)
+
+
+# What is no error
+
+
+def test_swapped_pairs_are_put_right(cli: Cli, dataset: Path) -> None:
+    assert cli("graph", "g", dataset).status == 0
+    swapped = {
+        coords: replace(
+            chunk,
+            cross=tuple((b, a) for a, b in chunk.cross),
+            between=tuple((b, a) for a, b in chunk.between[::-1]),
+        )
+        for coords, chunk in small_dataset().chunks.items()
+    }
+    path = write(OracleDataset(GRID, swapped), dataset.parent.parent / "swapped")
+    assert cli("graph", "g", path).status == 0
+    stores = [p.parent / "graph.sqlite" for p in (dataset, path)]
+    assert nodes(stores[0]) == nodes(stores[1])
+
+
+def nodes(store: Path) -> dict[tuple[bytes, str, bytes], bytes]:
+    """The cells, but for the meta row, which has the paths of the dataset."""
+    return {key: value for key, value in comparable(store).items() if key[0] != b"meta"}
+
+
+def test_sizes_of_zero_and_ids_twice_in_one_component(cli: Cli, dataset: Path) -> None:
+    assert cli("graph", "g", dataset).status == 0
+    before = comparable(dataset.parent / "graph.sqlite")
+    whole = small_dataset().chunks[BAD].components[0]
+    numbers = (0, len(whole) + 1, *whole, ONE, 0, 1, THREE, 0)
+    components_file(dataset).write_bytes(components(*numbers))
+    assert cli("graph", "g", dataset, "--overwrite").status == 0
+    after = comparable(dataset.parent / "graph.sqlite")
+    assert {k: v for k, v in before.items() if k[0] != b"meta"} == {
+        k: v for k, v in after.items() if k[0] != b"meta"
+    }
+
+
+def test_absent_files_are_empty_chunks_and_counted(cli: Cli, dataset: Path) -> None:
+    lonely = OracleDataset(
+        GRID, {(0, 0, 0): Chunk(in_chunk=((supervoxel((0, 0, 0), 1), supervoxel((0, 0, 0), 2)),))}
+    )
+    path = write(lonely, dataset.parent.parent / "lonely")
+    outcome = cli("graph", "g", path)
+    assert outcome.status == 0
+    assert "absent files 30, taken as empty chunks" in outcome.out

@@ -1,0 +1,386 @@
+"""Shard files of raw agglomeration that cannot be right. They are put together here, field by field."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from beam_ingest.errors import InputError
+from beam_ingest.graphene import ChunkGrid
+from beam_ingest.inputs.agglomeration import BETWEEN, FAKE, IN_CHUNK, REMAP, ShardFile, read_shard
+from tests.conftest import GRID, Cli
+from tests.graphs import comparable
+from tests.oracle.datasets import Coords
+
+RECORD = struct.Struct("<QQfQfQfQ")
+"""An edge record of DATA_VERSION 4: two supervoxels, then affinity and area along x, y and z."""
+PAIR = struct.Struct("<QQ")
+"""A record of a remap file."""
+HEADER = struct.Struct("<4sQQ")
+HERE: Coords = (1, 0, 1)
+NAME = "1_0_1"
+ANEW = "write the file anew"
+
+Payload = tuple[tuple[int, ...], bytes]
+
+
+def chunk(x: int, y: int, z: int) -> int:
+    return GRID.chunk_id(1, (x, y, z))
+
+
+def edge(first: int, second: int) -> bytes:
+    return RECORD.pack(first, second, 0.5, 1, 0.5, 1, 0.5, 1)
+
+
+def crc(data: bytes) -> bytes:
+    return struct.pack("<I", zlib.crc32(data))
+
+
+def shard(*payloads: Payload, index: Callable[[bytes], bytes] = lambda records: records) -> bytes:
+    """A shard file; `index` changes its index records before their crc is taken."""
+    body, records = b"", b""
+    for ids, payload in payloads:
+        stored = payload + crc(payload)
+        records += struct.pack(f"<{len(ids)}QQQ", *ids, HEADER.size + len(body), len(stored))
+        body += stored
+    records = index(records)
+    return HEADER.pack(b"SO01", HEADER.size + len(body), len(records) + 4) + body + records + crc(records)
+
+
+ID, NEXT = chunk(*HERE), chunk(2, 0, 1)
+EDGE = edge(ID + 1, ID + 2)
+SOUND = shard(((ID,), EDGE))
+INDEX_AT = len(SOUND) - 28
+"""Where its index begins: a record of three numbers, and a crc."""
+
+
+def patched(at: int, value: bytes, data: bytes = SOUND) -> bytes:
+    at %= len(data)
+    return data[:at] + value + data[at + len(value) :]
+
+
+def flipped(at: int, data: bytes = SOUND) -> bytes:
+    """The file with one bit of the byte at `at` turned over."""
+    return patched(at, bytes([data[at] ^ 16]), data)
+
+
+def placed(offset: int, size: int) -> bytes:
+    """The file whose index says that the payload is somewhere else."""
+    return shard(((ID,), EDGE), index=lambda records: records[:8] + struct.pack("<QQ", offset, size))
+
+
+MAGIC = "a shard file, SO01 and 20 bytes or more, found"
+WITHIN = "an index within the file's"
+INDEX_CRC = "an index with its crc32, found an index whose crc32 differs;"
+PAYLOAD_CRC = "a payload with its crc32, found a payload whose crc32 differs;"
+
+
+def refused(kind: str, content: bytes, mip: int = 0, coords: Coords = HERE) -> str:
+    """What is wrong with a shard file: what stands after file and chunk, and the chunk."""
+    grid = ChunkGrid(GRID.chunks)
+    with pytest.raises(InputError) as caught:
+        read_shard(grid, ShardFile(kind, mip, coords), content, 4, "some.data")
+    message = str(caught.value)
+    assert message.startswith("some.data: chunk ")
+    return message.removeprefix("some.data: ")
+
+
+def test_a_sound_file() -> None:
+    grid = ChunkGrid(GRID.chunks)
+    (payload,) = read_shard(grid, ShardFile(IN_CHUNK, 0, HERE), SOUND, 4, "some.data")
+    assert (payload.chunks, bytes(payload.data)) == ((ID,), EDGE)
+
+
+def number(value: int) -> bytes:
+    return struct.pack("<Q", value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", f"{MAGIC} b'' and 0 bytes;"),
+        (SOUND[:19], f"{MAGIC} b'SO01' and 19 bytes;"),
+        (patched(0, b"SO02"), f"{MAGIC} b'SO02' and {len(SOUND)} bytes;"),
+        (patched(4, bytes(8)), f"{WITHIN} {len(SOUND)} bytes, found offset 0, length 28;"),
+        (patched(4, b"\xff" * 8), f"{WITHIN} {len(SOUND)} bytes, found offset {2**64 - 1}, length 28;"),
+        (
+            patched(12, b"\xff" * 8),
+            f"{WITHIN} {len(SOUND)} bytes, found offset {INDEX_AT}, length {2**64 - 1};",
+        ),
+        (patched(12, number(3)), f"{WITHIN} {len(SOUND)} bytes, found offset {INDEX_AT}, length 3;"),
+        (
+            patched(4, number(INDEX_AT + 1)),
+            f"{WITHIN} {len(SOUND)} bytes, found offset {INDEX_AT + 1}, length 28",
+        ),
+        (patched(4, number(INDEX_AT - 1)), INDEX_CRC),
+        (patched(12, number(27)), INDEX_CRC),
+        (flipped(INDEX_AT), INDEX_CRC),
+        (flipped(len(SOUND) - 1), INDEX_CRC),
+        (SOUND[:-1], f"{WITHIN} {len(SOUND) - 1} bytes, found offset {INDEX_AT}, length 28;"),
+        (SOUND[:60], f"{WITHIN} 60 bytes, found offset {INDEX_AT}, length 28;"),
+        (shard(((ID, ID), EDGE)), "index records of 24 bytes, found 32 bytes;"),
+        (shard(index=lambda _: bytes(23)), "index records of 24 bytes, found 23 bytes;"),
+        (flipped(HEADER.size), PAYLOAD_CRC),
+        (flipped(INDEX_AT - 1), PAYLOAD_CRC),
+        (
+            shard(((ID,), EDGE[:-1])),
+            f"records of {RECORD.size} bytes, found {RECORD.size - 1} bytes of them;",
+        ),
+        (placed(4, 56), f"a payload within the file's {len(SOUND)} bytes, found offset 4, size 56;"),
+        (
+            placed(20, 1 << 60),
+            f"a payload within the file's {len(SOUND)} bytes, found offset 20, size {1 << 60};",
+        ),
+        (placed(20, 3), f"a payload within the file's {len(SOUND)} bytes, found offset 20, size 3;"),
+    ],
+)
+def test_damaged_file(content: bytes, message: str) -> None:
+    line = refused(IN_CHUNK, content)
+    assert line.startswith(f"chunk {NAME}: expected {message}")
+    assert line.endswith(ANEW)
+
+
+def test_damage_in_one_of_many_payloads_is_that_chunks() -> None:
+    ids = [chunk(x, 0, 1) for x in (1, 2)]
+    payloads = [((i,), edge(i + 1, i + 2)) for i in ids]
+    content = shard(*payloads)
+    line = refused(IN_CHUNK, flipped(HEADER.size + RECORD.size + 4, content))
+    assert line.startswith("chunk 2_0_1: expected a payload with its crc32")
+    pair = (chunk(1, 0, 1), chunk(2, 0, 1))
+    line = refused(BETWEEN, flipped(HEADER.size, shard((pair, edge(pair[0] + 1, pair[1] + 1)))))
+    assert line.startswith("chunk 1_0_1 and 2_0_1: expected a payload with its crc32")
+
+
+PLACE = "edges of chunks at the file's coordinates or one above"
+FACE = ", in pairs that share a face"
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids", "where", "message"),
+    [
+        (IN_CHUNK, (chunk(0, 0, 1),), "0_0_1", PLACE),
+        (IN_CHUNK, (chunk(3, 0, 1),), "3_0_1", PLACE),
+        (IN_CHUNK, (GRID.chunk_id(2, HERE),), NAME, PLACE),
+        (IN_CHUNK, (ID + 1,), NAME, PLACE),
+        (IN_CHUNK, (0,), "0_0_0", PLACE),
+        (BETWEEN, (ID, chunk(2, 1, 1)), "1_0_1 and 2_1_1", PLACE + FACE),
+        (BETWEEN, (ID, ID), "1_0_1 and 1_0_1", PLACE + FACE),
+        (BETWEEN, (ID, chunk(0, 0, 1)), "1_0_1 and 0_0_1", PLACE + FACE),
+        (FAKE, (ID, chunk(1, 0, 1) | 5), "1_0_1 and 1_0_1", PLACE + FACE),
+        (FAKE, (ID, GRID.node_id(1, (1, 0, 2), 0)), "1_0_1 and 1_0_2", PLACE + FACE),  # outside the grid
+        (REMAP, (chunk(2, 0, 1),), "2_0_1", "pairs of chunks of the file's block"),
+    ],
+)
+def test_chunk_that_does_not_belong_in_the_file(
+    kind: str, ids: tuple[int, ...], where: str, message: str
+) -> None:
+    records = PAIR.pack(1, 2) if kind == REMAP else EDGE
+    found = " and ".join(map(str, ids))
+    assert refused(kind, shard((ids, records))) == (
+        f"chunk {where}: expected {message}, found chunk id {found}; {ANEW}"
+    )
+
+
+def test_remap_file_of_a_block() -> None:
+    """A file of mip 1 holds chunks of two chunks per axis; its lowest names the file."""
+    assert refused(REMAP, b"SO01", mip=1, coords=(1, 0, 0)).startswith("chunk 2_0_0: expected a shard file")
+    line = refused(REMAP, shard(((chunk(1, 0, 0),), PAIR.pack(1, 2))), mip=1, coords=(1, 0, 0))
+    assert line.startswith("chunk 1_0_0: expected pairs of chunks of the file's block, ")
+    line = refused(REMAP, shard(((chunk(2, 0, 0),), bytes(15))), mip=1, coords=(1, 0, 0))
+    assert line.startswith("chunk 2_0_0: expected records of 16 bytes, found 15 bytes")
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second", "message"),
+    [
+        (IN_CHUNK, ID + 1, GRID.node_id(2, HERE, 1), "chunk 1_0_1: expected in_chunk ids of layer 1, found "),
+        (IN_CHUNK, ID, ID + 1, f"chunk 1_0_1: expected in_chunk ids with segments from 1, found {ID} "),
+        (
+            IN_CHUNK,
+            ID + 1,
+            NEXT + 1,
+            "chunk 1_0_1: expected in_chunk edges with both ends in the chunk, ",
+        ),
+        (
+            BETWEEN,
+            ID + 1,
+            ID + 2,
+            "chunk 1_0_1: expected between_chunk edges that leave the chunk, ",
+        ),
+        (BETWEEN, ID + 1, chunk(0, 0, 1) + 1, "chunk 2_0_1: expected between_chunk edges that leave the "),
+        (
+            BETWEEN,
+            NEXT + 1,
+            chunk(3, 0, 1) + 1,
+            "chunk 1_0_1: expected between_chunk edges that leave the ",
+        ),
+        (FAKE, ID + 1, 0, "chunk 1_0_1: expected cross_chunk ids of layer 1, found 0 of layer 0"),
+        (FAKE, NEXT, ID + 1, "chunk 1_0_1: expected cross_chunk ids with segments from 1, found "),
+        (REMAP, ID + 1, 5, "chunk 1_0_1: expected components ids of layer 1, found 5 of layer 0"),
+        (REMAP, ID, ID + 1, "chunk 1_0_1: expected components ids with segments from 1, found "),
+    ],
+)
+def test_records_that_cannot_be_true(kind: str, first: int, second: int, message: str) -> None:
+    ids = (ID, NEXT) if kind in (BETWEEN, FAKE) else (ID,)
+    record = PAIR.pack(first, second) if kind == REMAP else edge(first, second)
+    line = refused(kind, shard((ids, record)))
+    assert line.startswith(message)
+    assert line.endswith(ANEW)
+
+
+def test_pairs_that_stand_the_other_way_round_are_no_error() -> None:
+    content = shard(((ID, NEXT), edge(NEXT + 1, ID + 1)))
+    (payload,) = read_shard(ChunkGrid(GRID.chunks), ShardFile(BETWEEN, 0, HERE), content, 4, "some.data")
+    assert payload.chunks == (ID, NEXT)
+
+
+# Whole runs
+
+
+def raw(dataset: Path, kind: str, name: str = NAME) -> Path:
+    return dataset.parent / "agg" / "chunked_rg" / f"{kind}_0_{name}.data"
+
+
+def remap(dataset: Path, mip: int, name: str) -> Path:
+    return dataset.parent / "agg" / "remap" / f"done_{mip}_{name}.data"
+
+
+def failures(cli: Cli, dataset: Path, *options: str) -> list[str]:
+    """Run a raw graph that fails because of its input; returns the lines on stderr."""
+    outcome = cli("graph", "g", dataset, "--raw", *options)
+    assert (outcome.status, outcome.out) == (1, ""), outcome
+    assert "Traceback" not in outcome.err
+    assert re.fullmatch(
+        r"beam-ingest: \d+ of 16 chunks failed at layer 2; "
+        "mend the input and run the same command with --resume",
+        outcome.errors[-1],
+    )
+    return outcome.errors
+
+
+@pytest.mark.parametrize(
+    ("file_of", "content", "chunk_name", "message"),
+    [
+        (lambda d: raw(d, "in_chunk"), SOUND[:-9], NAME, "an index within the file's"),
+        (lambda d: raw(d, "between_chunks"), b"hello", NAME, "a shard file, SO01 and 20 bytes or more, fo"),
+        (lambda d: raw(d, "fake"), flipped(30), NAME, "index records of 32 bytes, found 24 bytes;"),
+        (lambda d: remap(d, 0, NAME), flipped(30), NAME, "a payload with its crc32"),
+        (lambda d: remap(d, 1, "1_0_0"), b"", "2_0_0", "a shard file"),
+        (lambda d: remap(d, 2, "0_0_0"), b"", "0_0_0", "a shard file"),
+    ],
+    ids=["in_chunk", "between_chunks", "fake", "done_0", "done_1", "done_2"],
+)
+def test_a_graph_with_a_bad_file(
+    cli: Cli, sample: Path, file_of: Callable[[Path], Path], content: bytes, chunk_name: str, message: str
+) -> None:
+    file = file_of(sample)
+    file.write_bytes(content)
+    line, last = failures(cli, sample)
+    assert line.startswith(f"{file}: chunk {chunk_name}: expected {message}")
+    assert last.startswith("beam-ingest: 1 of 16 chunks failed at layer 2; ")
+    assert cli.done(sample)[1:] == [0, 0]
+    status = cli("status", "g", sample, "--json").json
+    (failure,) = status["failures"]
+    assert (failure["layer"], failure["chunk"], failure["file"]) == (2, chunk_name, str(file))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_bad_files_are_reported_at_once_and_resume_finishes(cli: Cli, sample: Path, workers: int) -> None:
+    bad = [
+        *(raw(sample, kind) for kind in ("between_chunks", "fake", "in_chunk")),
+        *(raw(sample, "in_chunk", name) for name in ("2_0_0", "3_1_1", "3_1_0")),
+    ]
+    sound = {file: file.read_bytes() for file in bad}
+    for file in bad:
+        file.write_bytes(b"hello")
+    *lines, more, last = failures(cli, sample, f"--direct_num_workers={workers}")
+    assert len(lines) == 5
+    assert {line.partition(": ")[0] for line in lines} <= set(map(str, bad))
+    assert more.startswith("... and 1 more")
+    assert last.startswith("beam-ingest: 4 of 16 chunks failed at layer 2; ")
+    status = cli("status", "g", sample, "--json").json
+    assert status["failed"] == 4
+    assert {failure["file"] for failure in status["failures"]} == set(map(str, bad))
+    assert cli.done(sample) == [0, 0, 0]
+    for file, content in sound.items():
+        file.write_bytes(content)
+    assert cli("graph", "g", sample, "--raw", "--resume", f"--direct_num_workers={workers}").status == 0
+    fresh = sample.parent / "fresh.sqlite"
+    assert cli("graph", "g", sample, "--raw", "--store", f"sqlite:{fresh}").status == 0
+    assert comparable(sample.parent / "graph.sqlite") == comparable(fresh)
+
+
+def test_records_that_cannot_be_true_in_a_graph(cli: Cli, sample: Path) -> None:
+    """The file is whole; what it says of a chunk is not true, and nothing is written for servers."""
+    edges = sample.parent / "edges" / f"edges_{NAME}.proto.zst"
+    edges.unlink()
+    file = raw(sample, "between_chunks")
+    file.write_bytes(shard(((ID, NEXT), edge(ID + 1, NEXT + 1) + edge(ID + 1, ID + 2))))
+    line, _ = failures(cli, sample)
+    assert line == (
+        f"{file}: chunk {NAME}: expected between_chunk edges that leave the chunk, found the edge "
+        f"{ID + 1} - {ID + 2} with both ends in the chunk; {ANEW}"
+    )
+    assert not edges.exists()
+    assert cli.done(sample)[1:] == [0, 0]
+
+
+def test_the_wrong_data_version(cli: Cli, sample: Path) -> None:
+    sample.write_text(sample.read_text().replace("DATA_VERSION: 4", "DATA_VERSION: 3"))
+    for line in failures(cli, sample)[:4]:
+        assert re.search(
+            r"expected records of 64 bytes, found \d+ bytes of them; "
+            "correct DATA_VERSION, or write the file anew$",
+            line,
+        )
+
+
+def test_required_file_absent(cli: Cli, sample: Path) -> None:
+    for file in (raw(sample, "fake"), remap(sample, 0, NAME)):
+        content = file.read_bytes()
+        file.unlink()
+        line, _ = failures(cli, sample, "--require-files", "--overwrite")
+        assert (
+            line == f"{file}: chunk {NAME}: expected the file, found none; --require-files asks for every one"
+        )
+        file.write_bytes(content)
+    remap(sample, 1, "1_0_0").unlink()  # of these only some are written
+    outcome = cli("graph", "g", sample, "--raw", "--require-files", "--overwrite")
+    assert outcome.status == 0, outcome
+
+
+@pytest.mark.parametrize("file_of", [raw, lambda d, _: remap(d, 1, "0_0_0")], ids=["in_chunk", "done_1"])
+def test_unreadable_file_is_not_an_absent_one(
+    cli: Cli, sample: Path, file_of: Callable[[Path, str], Path]
+) -> None:
+    file = file_of(sample, "in_chunk")
+    file.unlink()
+    file.mkdir()
+    line = cli.refused("graph", "g", sample, "--raw", status=1)
+    assert line == f"{file}: expected a file that can be read, found an error: Is a directory"
+    assert cli.done(sample) == [0, 0, 0]
+
+
+def test_agglomeration_without_any_file(cli: Cli, sample: Path) -> None:
+    folder = sample.parent / "agg"
+    for file in folder.rglob("*.data"):
+        file.unlink()
+    line = cli.refused("graph", "g", sample, "--raw", status=1)
+    assert line.startswith(
+        f"{folder}/: expected files with edges, found no supervoxel in any chunk (64 files"
+    )
+
+
+def test_edges_that_cannot_be_written(cli: Cli, sample: Path) -> None:
+    """Raw input makes edges and components files for servers: that they are not there is an error."""
+    target = sample.parent / "edges" / f"edges_{NAME}.proto.zst"
+    target.unlink()
+    target.mkdir()
+    line = cli.refused("graph", "g", sample, "--raw", status=1)
+    assert line == f"{target}: cannot be written: Is a directory"
+    assert not list(target.parent.glob(".*")), "a temporary file is left"
