@@ -8,7 +8,7 @@ PRISM := $(abspath $(VENV))/bin/prism
 SAMPLE := sample
 WORKERS ?= 2
 
-.PHONY: help install run test lint types tests prism clean
+.PHONY: help install run test lint types tests prism bench-sink clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -48,6 +48,9 @@ prism: install ## Build Apache Beam's Prism runner, which some tests run on (nee
 			echo "building the Prism runner, which takes a minute or two ..."; \
 			GOBIN=$(dir $(PRISM)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION); \
 		} || echo "no Go: the tests on Prism will be skipped; install Go from your package manager"; }
+
+bench-sink: install ## Measure what a row costs on its way into Bigtable, beside other ways
+	@$(BIN)/python -W ignore -m benchmarks.sink
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) $(SAMPLE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

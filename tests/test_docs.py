@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from beam_ingest import Dataset, open_store, store_url
 from beam_ingest.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -58,10 +59,12 @@ def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     program = program.replace("beam.Pipeline()", "beam.Pipeline('FnApiRunner')")  # stay off the network
     program = program.replace("'FnApiRunner'", "'apache_beam.runners.portability.fn_api_runner.FnApiRunner'")
     subprocess.run([sys.executable, "-c", program], check=True)
-    (text,) = blocks(ROOT / "README.md", "yaml")
-    from beam_ingest import Dataset
-
-    assert Dataset.from_text(text, "dataset.yml").backend_config == {"PATH": "./graph.sqlite"}
+    whole, bigtable = blocks(ROOT / "README.md", "yaml")
+    assert Dataset.from_text(whole, "dataset.yml").backend_config == {"PATH": "./graph.sqlite"}
+    other = whole[: whole.index("backend_client:")] + bigtable
+    assert open_store(store_url(Dataset.from_text(other, "dataset.yml"), "my_graph")).place.startswith(
+        "bigtable:my-project/my-instance/my_graph"
+    )
 
 
 def test_the_design_names_what_there_is() -> None:

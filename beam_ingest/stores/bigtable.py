@@ -10,6 +10,7 @@ import os
 import random
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -36,7 +37,11 @@ REQUEST_BYTES = 4 << 20
 """About the size of a request: small enough that several in flight do not fill a worker."""
 IN_FLIGHT = 4
 VALUE_BYTES = 100 << 20
-"""The largest value that Bigtable takes in one cell."""
+"""The largest value that Bigtable takes in one cell,"""
+ROW_BYTES = 256 << 20
+"""and the most in one row."""
+_NOTICED_BYTES = 1 << 20
+"""Cells up to this size cannot make a row too large: there are few columns."""
 WRITE_SECONDS = 600.0
 """How long the entries of one write are tried again before the bundle fails."""
 _CALL_SECONDS = 120.0
@@ -193,14 +198,21 @@ class BigtableStore(Store):
         return StoreError(f"{self.place}: row {key} cannot be written: {_NAMES.get(code, code)}: {message}")
 
     def _refuse_too_large(self, cells: Cells) -> None:
+        rows: Counter[bytes] = Counter()
         for column in cells:
             sizes = np.diff(column.offsets)
-            if (sizes > VALUE_BYTES).any():
-                at = int(np.argmax(sizes))
-                raise StoreError(
-                    f"{self.place}: row {column.keys[at].decode()}: {column.name.qualifier.decode()} has "
-                    f"{sizes[at]} bytes, and Bigtable takes at most {VALUE_BYTES} in one cell"
-                )
+            for at in np.flatnonzero(sizes > _NOTICED_BYTES).tolist():
+                where = f"{self.place}: row {column.keys[at].decode()}"
+                if sizes[at] > VALUE_BYTES:
+                    raise StoreError(
+                        f"{where}: {column.name.qualifier.decode()} has {sizes[at]} bytes, and Bigtable "
+                        f"takes at most {VALUE_BYTES} in one cell"
+                    )
+                rows[bytes(column.keys[at])] += int(sizes[at])
+                if rows[bytes(column.keys[at])] > ROW_BYTES:
+                    raise StoreError(
+                        f"{where}: it has more than the {ROW_BYTES} bytes that Bigtable takes in a row"
+                    )
 
     def read_rows(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
         rows = RowSet()

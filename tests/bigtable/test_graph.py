@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,44 @@ def test_a_permanent_code_fails_the_run_and_names_the_row(
     assert layers[1]["done"] == 0
     # What passed is kept: the run that follows finishes the graph.
     assert main(["graph", graph, str(dataset), "--resume"]) == 0
+
+
+def test_metrics_say_what_writing_took(
+    emulator: Emulator, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import apache_beam as beam
+    from apache_beam.metrics import MetricsFilter
+
+    from beam_ingest import IngestGraph, store_url
+
+    plan = Plan(rates={Fault.ENTRY_REFUSED: 0.01}, seed=1)
+    with FaultyProxy(emulator.address, plan) as proxy:
+        monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", proxy.address)
+        opened = Dataset.from_file(dataset)
+        job = start_job(make_job("metrics", opened, store_url(opened, "metrics")))
+        before = len(proxy.calls), proxy.injected[Fault.ENTRY_REFUSED]
+        pipeline = beam.Pipeline("apache_beam.runners.portability.fn_api_runner.FnApiRunner")
+        pipeline | IngestGraph(job)
+        result = pipeline.run()
+        result.wait_until_finish()
+        requests = len(proxy.calls) - before[0]
+        refused = proxy.injected[Fault.ENTRY_REFUSED] - before[1]
+    found = result.metrics().query(MetricsFilter())
+    counters: Counter[tuple[str, str]] = Counter()
+    for counter in found["counters"]:
+        counters[counter.key.metric.namespace, counter.key.metric.name] += counter.committed
+    layers = [f"Layer {layer}" for layer in (2, 3, 4)]
+    assert sum(counters[layer, "requests"] for layer in layers) == requests
+    retries = sum(
+        n for (layer, name), n in counters.items() if layer in layers and name.startswith("retries_")
+    )
+    assert retries == refused > 0
+    assert counters["Layer 2", "chunks"] == 48
+    cells = table_cells(emulator.address, "metrics")
+    own = [key for key in cells if key[0].startswith(b"beam_ingest") or key[0] in (b"meta", b"version")]
+    assert sum(counters[layer, "cells"] for layer in layers) >= len(cells) - len(own)
+    latencies = {d.key.metric.namespace for d in found["distributions"] if d.key.metric.name == "request_ms"}
+    assert latencies == set(layers)
 
 
 def test_two_runs_of_one_job_at_once_write_the_same_cells(

@@ -117,6 +117,15 @@ def test_a_cell_above_the_limit_is_refused_by_name_before_anything_is_sent(
     assert read_table(emulator.address, *store._names) == {}
 
 
+def test_a_row_above_the_limit_is_refused_by_name(store: BigtableStore) -> None:
+    keys, part = table.node_keys(np.array([3], np.uint64)), 90 << 20
+    cells = [
+        Column(table.cross_edges(k), keys, np.zeros(part, np.uint8), np.array([0, part])) for k in (2, 3, 4)
+    ]
+    with pytest.raises(StoreError, match=r"row 00000000000000000003: it has more than the 268435456 bytes"):
+        store.write(cells, 1000)
+
+
 def test_requests_are_bounded_in_size_and_number(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = np.arange(200_000, dtype=np.uint64)
     with FaultyProxy(emulator.address, Plan()) as proxy:
