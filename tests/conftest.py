@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from hypothesis import settings
 
 from beam_ingest.cli import main
 from beam_ingest.sample import SampleSpec, write_sample
+from tests.graphs import comparable
+from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
 
 # How long an example takes says nothing here: machines are shared.
@@ -127,5 +128,27 @@ def sample(_sample: Path, tmp_path: Path) -> Path:
     return shutil.copytree(_sample, tmp_path / "sample") / "dataset.yml"
 
 
-Spoil = Callable[[Path], None]
-"""Damages the dataset in a folder."""
+def store_of(dataset: Path) -> Path:
+    """Where the graph of a dataset goes."""
+    return dataset.parent / "graph.sqlite"
+
+
+def graph_cells(dataset: Path) -> Cells:
+    """The cells of a dataset's graph that are the same wherever the dataset lies: all but the meta row."""
+    return {key: value for key, value in comparable(store_of(dataset)).items() if key[0] != b"meta"}
+
+
+@pytest.fixture(scope="session")
+def small_cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The cells of the small dataset's graph, built undisturbed in one go."""
+    path = write(small_dataset(), tmp_path_factory.mktemp("undisturbed"))
+    assert main(["graph", "g", str(path)]) == 0
+    return graph_cells(path)
+
+
+@pytest.fixture(scope="session")
+def sample_cells(_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    """The cells of the sample's graph, built undisturbed in one go."""
+    path = shutil.copytree(_sample, tmp_path_factory.mktemp("undisturbed") / "sample") / "dataset.yml"
+    assert main(["graph", "g", str(path)]) == 0
+    return graph_cells(path)

@@ -289,8 +289,7 @@ def test_a_graph_with_a_bad_file(
     assert (failure["layer"], failure["chunk"], failure["file"]) == (2, chunk_name, str(file))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_all_bad_files_are_reported_at_once_and_resume_finishes(cli: Cli, sample: Path, workers: int) -> None:
+def test_all_bad_files_are_reported_at_once_and_resume_finishes(cli: Cli, sample: Path) -> None:
     bad = [
         *(raw(sample, kind) for kind in ("between_chunks", "fake", "in_chunk")),
         *(raw(sample, "in_chunk", name) for name in ("2_0_0", "3_1_1", "3_1_0")),
@@ -298,7 +297,7 @@ def test_all_bad_files_are_reported_at_once_and_resume_finishes(cli: Cli, sample
     sound = {file: file.read_bytes() for file in bad}
     for file in bad:
         file.write_bytes(b"hello")
-    *lines, more, last = failures(cli, sample, f"--direct_num_workers={workers}")
+    *lines, more, last = failures(cli, sample)
     assert len(lines) == 5
     assert {line.partition(": ")[0] for line in lines} <= set(map(str, bad))
     assert more.startswith("... and 1 more")
@@ -309,7 +308,7 @@ def test_all_bad_files_are_reported_at_once_and_resume_finishes(cli: Cli, sample
     assert cli.done(sample) == [0, 0, 0]
     for file, content in sound.items():
         file.write_bytes(content)
-    assert cli("graph", "g", sample, "--raw", "--resume", f"--direct_num_workers={workers}").status == 0
+    assert cli("graph", "g", sample, "--raw", "--resume").status == 0
     fresh = sample.parent / "fresh.sqlite"
     assert cli("graph", "g", sample, "--raw", "--store", f"sqlite:{fresh}").status == 0
     assert comparable(sample.parent / "graph.sqlite") == comparable(fresh)
