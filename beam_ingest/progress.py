@@ -225,6 +225,19 @@ class Manifest:
         return [table.single(_MANIFEST, MANIFEST_KEY, json.dumps(asdict(self)).encode())]
 
 
+def check_ours(store: Store, timestamp: int) -> None:
+    """Make sure that no other job has taken over the table since this one began.
+
+    Raises:
+      StoreError: when the manifest is gone, or has another timestamp.
+    """
+    cell = store.read_rows([MANIFEST_KEY]).get(MANIFEST_KEY, {}).get(_MANIFEST)
+    if cell is None or cell.timestamp != timestamp:
+        raise StoreError(
+            f"{store.place}: another job has begun this graph anew; only that one may write to it"
+        )
+
+
 def digest(text: str) -> str:
     """What tells two dataset files apart."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import apache_beam as beam
@@ -17,7 +18,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from beam_ingest import errors, progress, worker
-from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError
+from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError, StoreError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.ingest import IngestGraph
 
@@ -103,7 +104,8 @@ def _run_local(job: IngestJob, options: Mapping[str, Any], tick: Callable[[], No
         thread.start()
         while thread.is_alive() and not raised:
             thread.join(interval)
-            tick()
+            with suppress(StoreError):  # what cannot be shown now is shown later
+                tick()
     finally:
         threading.excepthook = previous
     if raised:
@@ -118,7 +120,8 @@ def _run_elsewhere(
 
     def show() -> None:
         while not ended.wait(interval):
-            tick()
+            with suppress(StoreError):
+                tick()
 
     ticker = threading.Thread(target=show, name="progress", daemon=True)
     ticker.start()
@@ -164,8 +167,8 @@ def default_workers(job: IngestJob) -> int:
 def _explained(job: IngestJob, error: BaseException) -> BaseException:
     """The error that says best what went wrong."""
     known = _known(error)
-    if isinstance(known, errors.StoreError):
-        return errors.StoreError(f"{known}; when that is mended, --resume finishes the graph")
+    if isinstance(known, StoreError):
+        return StoreError(f"{known}; when that is mended, --resume finishes the graph")
     store = job.open_store()
     try:
         failures = progress.read_failures(store)

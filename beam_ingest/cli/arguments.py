@@ -62,7 +62,9 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     graph = verb("graph", "build a graph; every option of Apache Beam is understood too")
     _add_graph(graph)
     graph.add_argument(
-        "--raw", action="store_true", help="read raw agglomeration (ingest_config.AGGLOMERATION)"
+        "--raw",
+        action="store_true",
+        help="read raw agglomeration (ingest_config.AGGLOMERATION), and write EDGES and COMPONENTS",
     )
     graph.add_argument(
         "--test", action="store_true", help="write only the eight chunks at the centre and their parent"

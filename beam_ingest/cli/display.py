@@ -79,7 +79,7 @@ class ProgressDisplay:
             if status.done == status.total and status.layer not in self._finished:
                 self._finished.add(status.layer)
                 if not self._console.is_terminal:
-                    print(f"layer {status_line(status)}", file=sys.stderr, flush=True)
+                    print(f"layer {status.layer} is built", file=sys.stderr, flush=True)
 
 
 def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds: float) -> None:
@@ -96,4 +96,8 @@ def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds
     print(f"  rows         {total.rows:,} of {total.cells:,} cells, {size(total.nbytes)}")
     if total.missing:
         print(f"  absent files {total.missing:,}, taken as empty chunks (--require-files refuses them)")
+    if job.raw and job.dataset.edges:
+        print(f"  edges        {job.dataset.edges}")
+    if job.raw and job.dataset.components:
+        print(f"  components   {job.dataset.components}")
     print(f"  in           {place}")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from beam_ingest import progress
 from beam_ingest.cli.display import ProgressDisplay, print_summary
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"graph {job.graph_id} is complete already: nothing to resume")
         return 0
     try:
-        with ProgressDisplay(store, job) as display:
+        with _temporary_folder(), ProgressDisplay(store, job) as display:
             run_job(job, options, display.update)
     except (KeyboardInterrupt, WorkerDiedError) as error:
         what = error if isinstance(error, WorkerDiedError) else "interrupted"
@@ -68,6 +71,17 @@ def run(arguments: argparse.Namespace) -> int:
     store.finish()
     print_summary(job, store.place, status, time.monotonic() - start)
     return 0
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """Keep what Beam leaves in the folder for temporary files in one that goes with the run."""
+    with tempfile.TemporaryDirectory(prefix="beam-ingest-", ignore_cleanup_errors=True) as folder:
+        previous, tempfile.tempdir = tempfile.tempdir, folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = previous
 
 
 def _confirm(job: IngestJob, yes: bool) -> None:

@@ -15,6 +15,7 @@ from beam_ingest.scope import Scope
 from beam_ingest.stores import Store, open_store, store_url
 
 _SECONDS = 1.0
+_SHOWN_FAILURES = 5
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,3 +61,5 @@ def _show(
         print(f"{layer.layer:<8}: {layer.done} / {layer.total}", flush=True)
     if failures:
         print(f"failed  : {len({failure.chunk for failure in failures})}", flush=True)
+        for failure in failures[:_SHOWN_FAILURES]:
+            print(f"  {failure.cause}", flush=True)

@@ -101,6 +101,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         units, timestamp = self._units, self._job.timestamp
         self._units, self._bytes, self._flushed = [], 0, time.monotonic()
         fresh = units
+        progress.check_ours(self._store, timestamp)
         checksums = {unit.mark: progress.checksum(unit.cells) for unit in units if unit.mark}
         if self._job.resume:
             done = progress.read_done(self._store, list(checksums))

@@ -38,14 +38,15 @@ def store_url(dataset: Dataset, graph_id: str, option: str | None = None, app_pr
         kind, _, given = option.partition(":")
         project, _, instance = given.partition("/")
         if kind == "sqlite" and given:
-            return f"sqlite:{Path(given).absolute()}"
+            return f"sqlite:{os.path.abspath(given)}"
         if kind != "bigtable" or not project or not instance or "/" in instance:
             raise ConfigError(f"--store {option}: expected {_FORMS}")
     elif dataset.backend_type == "sqlite":
         path = dataset.backend_config.get("PATH")
         if not isinstance(path, str) or not path:
             raise ConfigError(f"{dataset.path}: backend_client.CONFIG: the key PATH is missing")
-        return f"sqlite:{(Path(unquote(urlsplit(dataset.path).path)).parent / path).absolute()}"
+        folder = Path(unquote(urlsplit(dataset.path).path)).parent
+        return f"sqlite:{os.path.abspath(folder / path)}"
     elif dataset.backend_type == "bigtable":
         project, instance = (_bigtable_setting(dataset, key) for key in ("PROJECT", "INSTANCE"))
     else:
