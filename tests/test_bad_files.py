@@ -66,7 +66,7 @@ def fails_at_layer_2(cli: Cli, dataset: Path, file: Path, *options: str, name: s
     (failure,) = status["failures"]
     assert (failure["layer"], failure["chunk"], failure["file"]) == (2, name, str(file))
     assert failure["cause"] == line
-    assert cli("status", "g", dataset).out.endswith("\n4       : 0 / 1\nfailed  : 1\n")
+    assert cli("status", "g", dataset).out.endswith(f"\n4       : 0 / 1\nfailed  : 1\n  {line}\n")
     return line.removeprefix(start)
 
 
