@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"graph {job.graph_id} is complete already: nothing to resume")
         return 0
     try:
-        with _temporary_folder(), ProgressDisplay(store, job) as display:
+        with _temporary_folder(is_local(options)), ProgressDisplay(store, job) as display:
             run_job(job, options, display.update)
     except (KeyboardInterrupt, WorkerDiedError) as error:
         what = error if isinstance(error, WorkerDiedError) else "interrupted"
@@ -74,8 +74,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[None]:
-    """Keep what Beam leaves in the folder for temporary files in one that goes with the run."""
+def _temporary_folder(own: bool) -> Iterator[None]:
+    """Keep what a local run leaves in the folder for temporary files in one that goes with it.
+
+    Other runners tidy up after themselves, when the process ends.
+    """
+    if not own:
+        yield
+        return
     with tempfile.TemporaryDirectory(prefix="beam-ingest-", ignore_cleanup_errors=True) as folder:
         previous, tempfile.tempdir = tempfile.tempdir, folder
         try:
