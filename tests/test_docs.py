@@ -67,6 +67,15 @@ def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+def test_example_datasets_are_sound() -> None:
+    for file in (ROOT / "datasets").glob("*.yml"):
+        dataset = Dataset.from_file(file)
+        assert open_store(store_url(dataset, "graph")).place.startswith(
+            "bigtable:my-project/my-instance/graph"
+        )
+        assert dataset.edges == "gs://my-bucket/edges"
+
+
 def test_the_design_names_what_there_is() -> None:
     text = (ROOT / "docs" / "design.md").read_text()
     for name in re.findall(r"`([\w/]+\.py|\w+/)`", text):

@@ -1,0 +1,152 @@
+"""Files that are sound, each for itself, but contradict each other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GRID, Cli, graph_cells, small_dataset, supervoxel
+from tests.oracle.cells import Cells
+from tests.oracle.datasets import Chunk, Coords, OracleDataset, write
+from tests.test_bad_files import components, components_file, edges_file, failures, mend
+
+BAD: Coords = (1, 0, 1)
+NAME = "1_0_1"
+OTHER: Coords = (2, 0, 1)
+"""The chunk next to it along x, in another layer-3 chunk."""
+ONE, TWO, THREE, FOUR = (supervoxel(BAD, segment) for segment in (1, 2, 3, 4))
+SWAP = "both files must list each edge between their chunks: write them from one segmentation"
+ANEW = "write the file anew"
+
+
+def spoilt(dataset: Path, **chunks: Chunk) -> None:
+    """Write the small dataset with other chunks, given as c1_0_1, in it."""
+    changed = {tuple(map(int, name[1:].split("_"))): chunk for name, chunk in chunks.items()}
+    write(OracleDataset(GRID, small_dataset().chunks | changed), dataset.parent)
+
+
+def without(edges: tuple[tuple[int, int], ...], *gone: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    assert set(gone) <= set(edges)
+    return tuple(edge for edge in edges if edge not in gone)
+
+
+def fails_at_layer_3(cli: Cli, dataset: Path, file: Path, name: str) -> str:
+    """Run a graph of which two chunks disagree; returns what stands after file and chunk."""
+    (line,) = failures(cli, dataset)
+    start = f"{file}: chunk {name}: expected "
+    assert line.startswith(start), line
+    done = cli.done(dataset)
+    assert done[0] == 16
+    assert done[1] < 2
+    assert done[2] == 0
+    return line.removeprefix(start)
+
+
+NEIGHBOUR: Coords = (0, 0, 1)
+"""A chunk of the same layer-3 chunk that has an edge with BAD."""
+
+
+@pytest.mark.parametrize("other", [NEIGHBOUR, OTHER], ids=["of one parent", "of two parents"])
+def test_edge_that_the_other_chunk_does_not_have(cli: Cli, dataset: Path, other: Coords) -> None:
+    """The other file has an edge to the same chunk, but not this one."""
+    chunk = small_dataset().chunks[BAD]
+    extra = (TWO, supervoxel(other, 2))
+    spoilt(dataset, c1_0_1=replace(chunk, between=(*chunk.between, extra)))
+    name = "{}_{}_{}".format(*other)
+    line = fails_at_layer_3(cli, dataset, edges_file(dataset, name), name)
+    assert line == f"the 2 edges to chunk {NAME} that {edges_file(dataset)} lists, found 1; {SWAP}"
+
+
+@pytest.mark.parametrize("other", [NEIGHBOUR, OTHER], ids=["of one parent", "of two parents"])
+def test_edge_that_the_other_chunk_has_another_one_for(cli: Cli, dataset: Path, other: Coords) -> None:
+    chunk = small_dataset().chunks[BAD]
+    edge = (ONE, supervoxel(other, 1))
+    between = (*without(chunk.between, edge), (TWO, supervoxel(other, 1)))
+    spoilt(dataset, c1_0_1=replace(chunk, between=between))
+    (line,) = failures(cli, dataset)
+    assert re.match(
+        rf"{re.escape(str(dataset.parent))}/edges/edges_\w+.proto.zst: chunk \w+: expected the 1 ", line
+    )
+    assert line.endswith(f"lists, found 1 others; {SWAP}")
+    assert NAME in line
+    assert "{}_{}_{}".format(*other) in line
+    assert cli.done(dataset)[2] == 0
+
+
+def test_edge_into_a_chunk_whose_file_is_absent(cli: Cli, dataset: Path) -> None:
+    edges_file(dataset).unlink()
+    components_file(dataset).unlink()
+    lines = failures(cli, dataset)
+    start = f"{edges_file(dataset)}: chunk {NAME}: expected the 1 edges to chunk "
+    assert [line.startswith(start) for line in lines] == [True] * 2  # of each parent chunk the first
+    for line in lines:
+        assert line.endswith(f"lists, found 0 (no such file, or none in it); {SWAP}")
+    assert cli.done(dataset) == [16, 0, 0]
+    status = cli("status", "g", dataset, "--json").json
+    assert status["failed"] == 2
+
+
+def test_inactive_edge_into_a_chunk_whose_file_is_absent(cli: Cli, dataset: Path) -> None:
+    """It makes no difference to the graph, yet some file is not what it was written to be."""
+    chunks = {
+        (0, 0, 0): Chunk(between=((supervoxel((0, 0, 0), 4), supervoxel((0, 1, 0), 4)),)),
+    }
+    write(OracleDataset(GRID, chunks), dataset.parent.parent / "one")
+    path = dataset.parent.parent / "one" / "dataset.yml"
+    line = fails_at_layer_3(cli, path, edges_file(path, "0_1_0"), "0_1_0")
+    assert line == (
+        f"the 1 edges to chunk 0_0_0 that {edges_file(path, '0_0_0')} lists, "
+        f"found 0 (no such file, or none in it); {SWAP}"
+    )
+
+
+@pytest.mark.parametrize("other", [NEIGHBOUR, OTHER], ids=["of one parent", "of two parents"])
+def test_edge_that_is_active_in_one_chunk_alone(cli: Cli, dataset: Path, other: Coords) -> None:
+    """Both list it; the components file of one does not join its ends."""
+    chunk = small_dataset().chunks[other]
+    name = "{}_{}_{}".format(*other)
+    own = (supervoxel(other, 1), supervoxel(other, 2))
+    spoilt(dataset, **{f"c{name}": replace(chunk, components=(own,))})
+    (line, *more) = failures(cli, dataset)
+    assert line.startswith(f"{components_file(dataset, name)}: chunk {name}: expected an active edge from ")
+    assert line.endswith("found none; the components of both chunks must agree on which edges are active")
+    assert len(more) <= 1  # the chunk has two such neighbours
+    assert cli.done(dataset)[0] == 16
+    assert cli.done(dataset)[2] == 0
+
+
+def test_files_that_disagree_are_mended_and_resumed(cli: Cli, dataset: Path, small_cells: Cells) -> None:
+    """Layer 2 was written from the bad file: it is built again, and nothing of it is left."""
+    chunk = small_dataset().chunks[BAD]
+    edge = (FOUR, supervoxel((1, 1, 1), 4))
+    spoilt(
+        dataset,
+        c1_0_1=replace(chunk, between=without(chunk.between, edge), in_chunk=(), components=((ONE,),)),
+    )
+    assert failures(cli, dataset)
+    assert cli.done(dataset)[0] == 16
+    mend(dataset, [NAME])
+    outcome = cli("graph", "g", dataset, "--resume")
+    assert outcome.status == 0, outcome
+    assert graph_cells(dataset) == small_cells
+
+
+def test_resume_with_other_input_than_a_graph_was_begun_with(
+    cli: Cli, dataset: Path, small_cells: Cells
+) -> None:
+    """One chunk was bad, and by the time that is mended another one, built already, has changed too."""
+    edges_file(dataset, "0_0_0").write_bytes(b"hello")
+    assert failures(cli, dataset)
+    mend(dataset, ["0_0_0"])
+    components_file(dataset).write_bytes(components(1, ONE))
+    line = cli.refused("graph", "g", dataset, "--resume", status=1)
+    assert line == (
+        f"{dataset.parent}/graph.sqlite: graph g was begun with other input files than are there now, "
+        "so --resume cannot finish it; --overwrite builds it anew"
+    )
+    mend(dataset, [NAME])
+    assert cli("graph", "g", dataset, "--resume").status == 0
+    assert graph_cells(dataset) == small_cells
