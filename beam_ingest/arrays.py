@@ -15,13 +15,7 @@ Indices = npt.NDArray[np.int64]
 def unique_pairs(first: Ids, second: Ids) -> Indices:
     """Positions, shape (m,), that pick every pair of two (n,) arrays once, sorted by first, then second."""
     order = np.lexsort((second, first))
-    if order.size:
-        a, b = first[order], second[order]
-        fresh = np.empty(order.size, bool)
-        fresh[0] = True
-        np.logical_or(a[1:] != a[:-1], b[1:] != b[:-1], out=fresh[1:])
-        order = order[fresh]
-    return order
+    return order[pair_starts(first[order], second[order])]
 
 
 def group_starts(keys: npt.NDArray[np.generic]) -> Indices:
@@ -29,6 +23,14 @@ def group_starts(keys: npt.NDArray[np.generic]) -> Indices:
     if keys.size == 0:
         return np.empty(0, np.int64)
     return np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
+
+
+def pair_starts(first: npt.NDArray[np.generic], second: npt.NDArray[np.generic]) -> Indices:
+    """Positions, shape (groups,), where a new pair begins in two arrays (n,) sorted together."""
+    if first.size == 0:
+        return np.empty(0, np.int64)
+    changes = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    return np.concatenate([[0], np.flatnonzero(changes) + 1])
 
 
 def offsets(starts: Indices, total: int) -> Indices:

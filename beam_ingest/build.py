@@ -152,11 +152,11 @@ class Builder:
         count = int(chunk.child_offsets.size) - 1
         if layer == grid.root_layer:
             no_parents = np.empty(0, np.uint64)
-            cells = parent_cells(chunk_id, chunk, no_parents, self._job.graph_version, counter=False)
+            cells = parent_cells(chunk_id, chunk, no_parents, self._job.graph_version)
             counts = Counts(edges=message.own.size, **_sizes(cells))
             return Built(cells, counts, [], _pieces(chunk_id, chunk.children, chunk.child_offsets))
         parents = np.uint64(chunk_id + 1) + np.arange(count, dtype=np.uint64)
-        cells = parent_cells(chunk_id, chunk, parents, self._job.graph_version, counter=True)
+        cells = parent_cells(chunk_id, chunk, parents, self._job.graph_version)
         counts = Counts(
             nodes=count, edges=message.own.size, rows=count + (1 if count else 0), **_sizes(cells)
         )
@@ -218,7 +218,7 @@ class Builder:
         self, chunk_id: int, state: Message, halos: list[tuple[int, Message]]
     ) -> list[tuple[int, bytes]]:
         layer = self._grid.layer_of(chunk_id) + 1
-        parent = int(self._grid.ancestors(np.array([chunk_id], np.uint64), layer)[0])
+        parent = self._grid.ancestor(chunk_id, layer)
         messages = [(parent, data) for data in pack(chunk_id, False, state)]
         for target, message in halos:
             messages += [(target, data) for data in pack(chunk_id, True, message)]

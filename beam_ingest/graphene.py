@@ -162,6 +162,10 @@ class ChunkGrid:
             chunks[at] = self._ancestors(ids[at], own_layer, layer)
         return chunks
 
+    def ancestor(self, node_or_chunk: int, layer: int) -> int:
+        """Id of the chunk at `layer` in which one node or chunk lies."""
+        return int(self.ancestors(np.array([node_or_chunk], np.uint64), layer)[0])
+
     def _ancestors(self, ids: Ids, own_layer: int, layer: int) -> Ids:
         shift = max(layer, ATOMIC_LAYER) - max(own_layer, ATOMIC_LAYER)
         return self.chunk_ids(layer, self.coords(ids, own_layer) >> shift)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from beam_ingest import table
 from beam_ingest.errors import StoreError
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.scope import Scope
 from beam_ingest.stores.base import Store
 from beam_ingest.table import Cells, ColumnName
 
@@ -32,6 +33,8 @@ _MANIFEST = ColumnName("0", b"manifest")
 _COUNTS = ColumnName("0", b"counts")
 _CHECKSUM_BYTES = 8
 _MILLISECONDS = ColumnName("0", b"milliseconds")
+SHOWN_FAILURES = 5
+"""How many failures are shown where there may be millions."""
 _AFTER_DIGITS = b":"  # the character after 9
 
 
@@ -155,6 +158,16 @@ class LayerStatus:
     total: int
     counts: Counts
     milliseconds: int
+
+    @property
+    def line(self) -> str:
+        """As PyChunkedGraph's own ``ingest status`` prints it."""
+        return f"{self.layer:<8}: {self.done} / {self.total}"
+
+
+def is_complete(layers: list[LayerStatus], scope: Scope) -> bool:
+    """Whether every chunk that `scope` writes is marked done."""
+    return all(layer.done >= scope.written(layer.layer) for layer in layers)
 
 
 def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:

@@ -25,7 +25,6 @@ from beam_ingest.pipeline.ingest import IngestGraph
 _LOCAL_RUNNERS = {None, "directrunner", "direct", "fnapirunner"}
 _SMALL_GRID = 256
 """Chunks up to which one process is done before a second one has started."""
-_SHOWN_FAILURES = 5
 
 
 class WorkerDiedError(BeamIngestError):
@@ -178,10 +177,10 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
         return known or error
     total = job.grid.chunk_count(failures[0].layer)
     causes = list(dict.fromkeys(failure.cause for failure in failures))  # two chunks may fail for one cause
-    lines = causes[:_SHOWN_FAILURES]
-    if len(causes) > _SHOWN_FAILURES:
+    lines = causes[: progress.SHOWN_FAILURES]
+    if len(causes) > progress.SHOWN_FAILURES:
         lines.append(
-            f"... and {len(causes) - _SHOWN_FAILURES} more; `beam-ingest status --json` has them all"
+            f"... and {len(causes) - progress.SHOWN_FAILURES} more; `beam-ingest status --json` has them all"
         )
     count = len({failure.chunk for failure in failures})
     lines.append(

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from beam_ingest.cli.arguments import parse
 from beam_ingest.errors import BeamIngestError
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended."""
 
 
 # Google's libraries say this on every start on an older Python; which one it is, its owner knows.
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         print("beam-ingest: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

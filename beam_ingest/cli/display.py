@@ -14,11 +14,6 @@ from beam_ingest.progress import Counts, LayerStatus
 from beam_ingest.stores import Store
 
 
-def status_line(status: LayerStatus) -> str:
-    """One layer as PyChunkedGraph's own ``ingest status`` prints it."""
-    return f"{status.layer:<8}: {status.done} / {status.total}"
-
-
 def size(count: float) -> str:
     """A number of bytes for people."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
@@ -85,7 +80,7 @@ class ProgressDisplay:
 def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds: float) -> None:
     """What was built, and where it is."""
     for status in layers:
-        print(status_line(status))
+        print(status.line)
     total = sum((status.counts for status in layers), Counts())
     nodes = ", ".join(f"{s.counts.nodes:,} at layer {s.layer}" for s in layers[:-1])
     kind = "test of graph" if job.test else "graph"

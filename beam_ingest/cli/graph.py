@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from beam_ingest import progress
+from beam_ingest.cli import INTERRUPTED
 from beam_ingest.cli.display import ProgressDisplay, print_summary
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
@@ -18,9 +19,6 @@ from beam_ingest.job import IngestJob, make_job, start_job
 from beam_ingest.run import WorkerDiedError, check_options, default_workers, is_local, run_job
 from beam_ingest.scope import Scope
 from beam_ingest.stores import store_url
-
-INTERRUPTED = 130
-"""Exit status of a program that Ctrl-C ended."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         tablets=arguments.bigtable_tablets,
     )
-    store = job.open_store()
-    if job.resume and _complete(job, progress.read_status(store, job.grid)):
+    store, scope = job.open_store(), Scope(job.grid, job.test)
+    if job.resume and progress.is_complete(progress.read_status(store, job.grid), scope):
         print(f"graph {job.graph_id} is complete already: nothing to resume")
         return 0
     try:
@@ -64,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             os._exit(1 if what is error else INTERRUPTED)
         return INTERRUPTED
     status = progress.read_status(store, job.grid)
-    if not _complete(job, status):
+    if not progress.is_complete(status, scope):
         raise BeamIngestError(
             f"graph {job.graph_id}: the run ended before every chunk was built; --resume finishes it"
         )
@@ -104,9 +102,3 @@ def _confirm(job: IngestJob, yes: bool) -> None:
         raise ConfigError(advice)
     if input(f"{store.place} will be removed. Type {job.graph_id} to go on: ").strip() != job.graph_id:
         raise ConfigError(advice)
-
-
-def _complete(job: IngestJob, status: list[progress.LayerStatus]) -> bool:
-    """Whether every chunk of the job is marked done."""
-    scope = Scope(job.grid, job.test)
-    return all(s.done >= scope.written(s.layer) for s in status)

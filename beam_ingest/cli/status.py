@@ -15,7 +15,6 @@ from beam_ingest.scope import Scope
 from beam_ingest.stores import Store, open_store, store_url
 
 _SECONDS = 1.0
-_SHOWN_FAILURES = 5
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     while True:
         layers = progress.read_status(store, grid)
         _show(store, manifest, layers, arguments.json)
-        if not arguments.watch or all(layer.done >= scope.written(layer.layer) for layer in layers):
+        if not arguments.watch or progress.is_complete(layers, scope):
             return 0
         store.close()  # lest it be removed meanwhile, and we go on reading the removed one
         time.sleep(_SECONDS)
@@ -58,8 +57,8 @@ def _show(
         print(json.dumps(content), flush=True)
         return
     for layer in layers:
-        print(f"{layer.layer:<8}: {layer.done} / {layer.total}", flush=True)
+        print(layer.line, flush=True)
     if failures:
         print(f"failed  : {len({failure.chunk for failure in failures})}", flush=True)
-        for failure in failures[:_SHOWN_FAILURES]:
+        for failure in failures[: progress.SHOWN_FAILURES]:
             print(f"  {failure.cause}", flush=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.arrays import components, group_starts
+from beam_ingest.arrays import components, pair_starts
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
 from beam_ingest.inputs.check import ChunkChecker
@@ -231,7 +231,7 @@ def _sum(records: Records, resolution: tuple[float, float, float]) -> Edges:
     """One edge per pair of supervoxels, areas and affinities summed over records and axes."""
     order = np.lexsort((records["sv2"], records["sv1"]))  # stable: sums in order of the files
     first, second = records["sv1"][order], records["sv2"][order]
-    starts = np.union1d(group_starts(first), group_starts(second))
+    starts = pair_starts(first, second)
     if starts.size == 0:
         return Edges()
     names = records.dtype.names or ()

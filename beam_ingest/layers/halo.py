@@ -29,7 +29,7 @@ def halos(
       Chunk ids of the next layer with the message for each, ascending.
     """
     layer = grid.layer_of(chunk_id) + 1
-    parent = grid.ancestors(np.array([chunk_id], np.uint64), layer)[0]
+    parent = np.uint64(grid.ancestor(chunk_id, layer))
     targets = grid.ancestors(partner, layer)
     outside = np.flatnonzero(targets != parent)
     targets, known = targets[outside], own_at[outside].astype(np.uint64)

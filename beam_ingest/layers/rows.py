@@ -40,21 +40,20 @@ def atomic_cells(grid: ChunkGrid, chunk: AtomicChunk, graph_version: int) -> Cel
     return cells
 
 
-def parent_cells(chunk_id: int, chunk: ParentChunk, parents: Ids, graph_version: int, counter: bool) -> Cells:
+def parent_cells(chunk_id: int, chunk: ParentChunk, parents: Ids, graph_version: int) -> Cells:
     """Cells of a chunk at layer 3 or above.
 
     Args:
       chunk_id: the chunk.
       chunk: its nodes.
-      parents: ids of the parents, shape (p,), in the order of ``chunk.child_offsets``.
+      parents: ids of the parents, shape (p,), in the order of ``chunk.child_offsets``; none at
+        the root layer, whose roots are numbered, and counted, elsewhere.
       graph_version: 2 or 3.
-      counter: whether a counter row goes with them (roots have counters of their own).
     """
     cells: Cells = []
     if parents.size:
         cells += hierarchy_cells(parents, chunk.children, chunk.child_offsets)
-        if counter:
-            cells.append(table.counter(table.counter_key(chunk_id), parents.size))
+        cells.append(table.counter(table.counter_key(chunk_id), parents.size))
     if graph_version == 3:
         pairs = np.column_stack([chunk.cross_own, chunk.cross_partner])
         cells += _pair_columns(chunk.cross_own, chunk.cross_layer, pairs, table.cross_edges)

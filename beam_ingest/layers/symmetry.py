@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from beam_ingest.arrays import group_starts, offsets, splitmix64, unique_pairs
+from beam_ingest.arrays import group_starts, offsets, pair_starts, splitmix64, unique_pairs
 from beam_ingest.errors import BeamIngestError
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Ids
 from beam_ingest.layers.state import Envelope
@@ -67,7 +67,7 @@ def check_symmetry(envelopes: list[Envelope]) -> None:
     low, high = np.minimum(sender, listed), np.maximum(sender, listed)
     order = np.lexsort((sender, high, low))
     low, high, count, total = low[order], high[order], count[order], total[order]
-    starts = group_starts_of_pairs(low, high)
+    starts = pair_starts(low, high)
     both = np.diff(offsets(starts, low.size)) == 2
     second = np.minimum(starts + 1, max(low.size - 1, 0))
     equal = both & (count[starts] == count[second]) & (total[starts] == total[second])
@@ -80,8 +80,3 @@ def check_symmetry(envelopes: list[Envelope]) -> None:
         sides[int(sender[order][position])] = int(count[position])
     (chunk, fewer), (other, more) = sorted(sides.items(), key=lambda side: side[1])
     raise AsymmetricEdgesError(chunk, other, fewer, more)
-
-
-def group_starts_of_pairs(first: Ids, second: Ids) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Positions where a new pair begins in two arrays sorted together."""
-    return np.union1d(group_starts(first), group_starts(second))

@@ -171,9 +171,9 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
             yield beam.pvalue.TaggedOutput(_UNITS, failure(self._job, chunk_id, [error, *error.others]))
             if self._layer < self._job.grid.root_layer:
                 # The parent has to be there to stop the job, even if every chunk of this layer fails.
-                parent = self._job.grid.ancestors(np.array([chunk_id], np.uint64), self._layer + 1)[0]
-                if self._scope.writes(int(parent)):
-                    yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(int(parent)), b""))
+                parent = self._job.grid.ancestor(chunk_id, self._layer + 1)
+                if self._scope.writes(parent):
+                    yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(parent), b""))
             return
         milliseconds = (time.perf_counter_ns() - start) // 1_000_000
         self._chunks.inc()

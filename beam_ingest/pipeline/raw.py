@@ -25,9 +25,8 @@ from beam_ingest.inputs.agglomeration import (
     read_shard,
     shard_files,
 )
-from beam_ingest.inputs.check import ChunkChecker
-from beam_ingest.inputs.components import Mapping, components_file_name, encode_components
-from beam_ingest.inputs.edges import ChunkEdges, edges_file_name, encode_chunk_edges
+from beam_ingest.inputs.components import components_file_name, encode_components
+from beam_ingest.inputs.edges import edges_file_name, encode_chunk_edges
 from beam_ingest.inputs.files import Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
@@ -174,19 +173,9 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
         mapping = assemble_mapping(joined)
         edges_file = encode_chunk_edges(edges) if len(edges) else None
         components_file = encode_components(mapping) if mapping.ids.size else None
-        if self._scope.writes(grid.chunk_id(ATOMIC_LAYER, coords)) and self._valid(coords, edges, mapping):
+        if self._scope.writes(grid.chunk_id(ATOMIC_LAYER, coords)):
             if self._edges and edges_file:
                 self._edges.write({edges_file_name(coords): edges_file})
             if self._components and components_file:
                 self._components.write({components_file_name(coords): components_file})
         return [edges_file, components_file]
-
-    def _valid(self, coords: tuple[int, int, int], edges: ChunkEdges, mapping: Mapping) -> bool:
-        """Whether they may be written for servers to read; if not, building the chunk says why."""
-        check = ChunkChecker(self._job.grid, coords)
-        try:
-            check.edges(edges, "")
-            check.mapping(mapping, "")
-        except InputError:
-            return False
-        return True
