@@ -20,7 +20,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from beam_ingest import errors, progress, worker
 from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError, StoreError
 from beam_ingest.job import IngestJob
-from beam_ingest.pipeline.ingest import IngestGraph
+from beam_ingest.pipeline.ingest import build_layers
 
 _LOCAL_RUNNERS = {None, "directrunner", "direct", "fnapirunner"}
 _SMALL_GRID = 256
@@ -139,7 +139,7 @@ def _run(job: IngestJob, options: Mapping[str, Any]) -> None:
     # Everything that runs is importable: nothing of __main__ has to travel.
     pipeline_options.view_as(SetupOptions).save_main_session = False
     pipeline = beam.Pipeline(runner, options=pipeline_options)
-    pipeline | f"Ingest {job.graph_id}" >> IngestGraph(job)
+    build_layers(pipeline, job)
     pipeline.run().wait_until_finish()
 
 

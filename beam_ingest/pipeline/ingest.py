@@ -32,14 +32,23 @@ class IngestGraph(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
         """Apply the transform to a pipeline; gives the `Counts` of the last stage."""
-        job = self._job
-        plan = begin | "Plan" >> PlanBlocks(job)
-        blocks = plan | "Layer 2/Read" >> (ReadRaw(job) if job.raw else beam.ParDo(ReadBlocks(job)))
-        output = blocks | "Layer 2" >> AtomicLayer(job)
-        families = [output.families]
-        for layer in Scope(job.grid, job.test).layers:
-            output = output.messages | f"Layer {layer}" >> ParentLayer(job, layer, output.written)
-            families.append(output.families)
-        if job.test:
-            return output.written
-        return families | "Every layer" >> beam.Flatten() | "Roots" >> Roots(job, output.written)
+        return build_layers(begin, self._job)
+
+
+def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> beam.PCollection:
+    """The stages of `IngestGraph` without a name around them: a console then shows the layers at once.
+
+    Args:
+      begin: where the stages go.
+      job: a job that was started.
+
+    Returns:
+      The `Counts` of the last stage.
+    """
+    read = ReadRaw(job) if job.raw else beam.ParDo(ReadBlocks(job))
+    output = begin | "Plan" >> PlanBlocks(job) | "Layer 2" >> AtomicLayer(job, read)
+    families = [output.families]
+    for layer in Scope(job.grid, job.test).layers:
+        output = output.messages | f"Layer {layer}" >> ParentLayer(job, layer, output.written)
+        families.append(output.families)
+    return output.written if job.test else tuple(families) | "Roots" >> Roots(job, output.written)

@@ -104,19 +104,22 @@ class ReadBlocks(beam.DoFn):  # type: ignore[misc]
 
 
 class AtomicLayer(beam.PTransform):  # type: ignore[misc]
-    """Layer 2: from (block key, blobs) to nodes.
+    """Layer 2: from block keys to nodes.
 
     Args:
       job: the job.
+      read: turns block keys into (block key, blobs), as `ReadBlocks` does.
     """
 
-    def __init__(self, job: IngestJob) -> None:
+    def __init__(self, job: IngestJob, read: beam.PTransform) -> None:
         super().__init__()
         self._job = job
+        self._read = read
 
     def expand(self, blocks: beam.PCollection) -> LayerOutput:
-        """Apply the transform to blocks as `ReadBlocks` gives them."""
-        return _build_and_write(blocks, self._job, ATOMIC_LAYER, _BuildBlock(self._job))
+        """Apply the transform to the keys of `PlanBlocks`."""
+        contents = blocks | "Read" >> self._read
+        return _build_and_write(contents, self._job, ATOMIC_LAYER, _BuildBlock(self._job))
 
 
 class ParentLayer(beam.PTransform):  # type: ignore[misc]

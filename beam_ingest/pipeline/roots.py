@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 
@@ -36,9 +36,10 @@ class Roots(beam.PTransform):  # type: ignore[misc]
         self._job = job
         self._below = below
 
-    def expand(self, families: beam.PCollection) -> beam.PCollection:
-        """Apply the transform to (sender key, packed families) of all layers; gives the total `Counts`."""
+    def expand(self, layers: Sequence[beam.PCollection]) -> beam.PCollection:
+        """Apply the transform to (sender key, packed families) of every layer; gives the total `Counts`."""
         job, layer = self._job, self._job.grid.root_layer
+        families = layers | "Every layer" >> beam.Flatten()
         numbered = (
             families
             | "Count" >> beam.Map(_count).with_output_types(tuple[bytes, bytes])
