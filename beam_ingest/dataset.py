@@ -16,6 +16,7 @@ import yaml
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.graphene import FANOUT
+from beam_ingest.inputs.files import FileError, Folder
 
 DATA_VERSIONS = (2, 3, 4)
 """The layouts of raw edge records there are."""
@@ -147,17 +148,18 @@ def _read(path: str) -> str:
                 raise ConfigError(
                     f"{path}: expected a path or a URL of a protocol that cloud-files knows, such as gs://"
                 )
-            from cloudfiles import CloudFile  # only for remote dataset files: a slow import
-
-            content = CloudFile(path).get()
+            folder, _, name = path.rpartition("/")
+            (content,) = Folder(folder).read([name])
             if content is None:
                 raise ConfigError(f"{path}: no such dataset file")
-            return str(content.decode("utf-8"))
+            return content.decode("utf-8")
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such dataset file") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not YAML: it is not UTF-8 text") from None
+    except FileError as error:
+        raise ConfigError(str(error)) from None
     except OSError as error:
         raise ConfigError(f"{path}: the dataset file cannot be read: {error.strerror or error}") from None
 

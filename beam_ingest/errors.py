@@ -36,6 +36,10 @@ class InputChangedError(BeamIngestError):
     """A graph cannot be resumed: its input files are not what they were when it was begun."""
 
 
+class SubmitError(BeamIngestError):
+    """Dataflow, or the command that talks to it, does not take a job or knows nothing of it."""
+
+
 class InputError(BeamIngestError):
     """An input file says something that cannot be true.
 

@@ -18,8 +18,8 @@ from beam_ingest.stores import Store, open_store
 from beam_ingest.tablets import split_keys, tablet_count
 from beam_ingest.version import __version__
 
-_GRAPH_ID = re.compile(r"[_a-zA-Z0-9][-_.a-zA-Z0-9]{0,49}")
-"""What Bigtable takes as the name of a table."""
+GRAPH_ID = "[_a-zA-Z0-9][-_.a-zA-Z0-9]{0,49}"
+"""What Bigtable takes as the name of a table, as a regular expression."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class IngestJob:
 
     def __post_init__(self) -> None:
         where = self.dataset.path
-        if not _GRAPH_ID.fullmatch(self.graph_id):
+        if not re.fullmatch(GRAPH_ID, self.graph_id):
             raise ConfigError(
                 f"graph id {self.graph_id!r}: expected up to 50 letters, digits, '_', '-' and '.', "
                 "not beginning with '-' or '.' (it names a Bigtable table)"
@@ -148,12 +148,9 @@ def start_job(
     try:
         if resume:
             return _resume(job, store)
-        if not overwrite and store.exists():
-            raise GraphExistsError(
-                f"{store.place}: a graph is there already; --resume finishes it, "
-                "--overwrite builds it anew, another --store keeps it"
-            )
-        if overwrite:
+        if not overwrite:
+            refuse_existing(store)
+        else:
             store.drop()
         store.create(_splits(job, tablets))
         job = replace(job, timestamp=int(time.time() * 1000) * 1000)
@@ -176,6 +173,15 @@ def start_job(
         return job
     finally:
         store.close()
+
+
+def refuse_existing(store: Store) -> None:
+    """Raise a `GraphExistsError` when a graph is there already."""
+    if store.exists():
+        raise GraphExistsError(
+            f"{store.place}: a graph is there already; --resume finishes it, "
+            "--overwrite builds it anew, another --store keeps it"
+        )
 
 
 def _resume(job: IngestJob, store: Store) -> IngestJob:

@@ -18,7 +18,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from beam_ingest import errors, progress, worker
-from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError, StoreError
+from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError, StoreError, SubmitError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.ingest import build_layers
 
@@ -131,7 +131,29 @@ def _run_elsewhere(
         ticker.join()
 
 
+def submit_job(job: IngestJob, options: Mapping[str, Any]) -> str | None:
+    """Hand a started job to Dataflow and return without waiting for it.
+
+    Returns:
+      The id of the Dataflow job; None when only its description was to be written
+      (``--template_location``, as a flex template's launcher asks).
+
+    Raises:
+      SubmitError: when Dataflow does not take it.
+    """
+    try:
+        result = _start(job, options)
+    except Exception as error:  # of Beam, of Cloud Storage or of Dataflow
+        text = " ".join(str(error).split())
+        raise SubmitError(f"graph {job.graph_id}: the job cannot be submitted: {text}") from error
+    return result.job_id() if result.has_job else None
+
+
 def _run(job: IngestJob, options: Mapping[str, Any]) -> None:
+    _start(job, options).wait_until_finish()
+
+
+def _start(job: IngestJob, options: Mapping[str, Any]) -> Any:
     pipeline_options = PipelineOptions([], **options)
     runner: PipelineRunner | str | None = options.get("runner")
     if is_local(options):
@@ -139,8 +161,9 @@ def _run(job: IngestJob, options: Mapping[str, Any]) -> None:
     # Everything that runs is importable: nothing of __main__ has to travel.
     pipeline_options.view_as(SetupOptions).save_main_session = False
     pipeline = beam.Pipeline(runner, options=pipeline_options)
-    build_layers(pipeline, job)
-    pipeline.run().wait_until_finish()
+    # Dataflow takes hints on memory, but not together with FlexRS.
+    build_layers(pipeline, job, hints=options.get("flexrs_goal") != "COST_OPTIMIZED")
+    return pipeline.run()
 
 
 def _local_runner(job: IngestJob, options: PipelineOptions) -> PipelineRunner:

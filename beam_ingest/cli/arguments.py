@@ -59,43 +59,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         verbs[name] = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         return verbs[name]
 
-    graph = verb("graph", "build a graph; every option of Apache Beam is understood too")
-    _add_graph(graph)
-    graph.add_argument(
-        "--raw",
-        action="store_true",
-        help="read raw agglomeration (ingest_config.AGGLOMERATION), and write EDGES and COMPONENTS",
-    )
-    graph.add_argument(
-        "--test", action="store_true", help="write only the eight chunks at the centre and their parent"
-    )
-    graph.add_argument(
-        "--graph-version", type=int, choices=(3, 2), default=3, help="PyChunkedGraph's major version"
-    )
-    graph.add_argument(
-        "--require-files",
-        action="store_true",
-        help="an absent edges or components file is an error, not an empty chunk",
-    )
-    graph.add_argument(
-        "--bigtable-app-profile", metavar="NAME", default="", help="how Bigtable routes requests"
-    )
-    graph.add_argument(
-        "--bigtable-tablets",
-        metavar="N",
-        type=int,
-        help="tablets the table begins with, if not by the estimated number of rows",
-    )
-    graph.add_argument(
-        "--yes", action="store_true", help="--overwrite removes a Bigtable table without asking"
-    )
-    existing = graph.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--overwrite", action="store_true", help="remove a graph that is there and build it anew"
-    )
-    existing.add_argument(
-        "--resume", action="store_true", help="finish a graph that was begun with the same options"
-    )
+    _add_graph_options(verb("graph", "build a graph; every option of Apache Beam is understood too"))
 
     status = verb("status", "show how far each layer of a graph is built")
     _add_graph(status)
@@ -103,6 +67,24 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     status.add_argument(
         "--watch", action="store_true", help="show it again every second until it is complete"
     )
+
+    launch = verb("launch", "build a graph on Dataflow, with the flex template that make template made")
+    _add_graph_options(launch)
+    _add_settings(launch)
+    launch.add_argument("--wait", action="store_true", help="until the job has ended; fail if it fails")
+    for option, kind, text in (
+        ("--machine_type", str, "machine type of the workers"),
+        ("--num_workers", int, "workers to begin with"),
+        ("--max_num_workers", int, "most workers, if not by chunks and Bigtable nodes"),
+        ("--worker_zone", str, "zone of the workers"),
+        ("--flexrs_goal", str, "COST_OPTIMIZED: begin within hours, on cheaper machines"),
+        ("--dataflow_kms_key", str, "key that protects what the job keeps in Dataflow"),
+    ):
+        launch.add_argument(option, type=kind, help=text)
+
+    cancel = verb("cancel", "stop the Dataflow job of a graph")
+    cancel.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
+    _add_settings(cancel)
 
     sample = verb("sample", "write a synthetic dataset to try the program on")
     sample.add_argument("directory", metavar="DIR", help="where it goes; made if absent")
@@ -117,6 +99,64 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         "--data-version", type=int, choices=(2, 3, 4), default=4, help="layout of the raw edge records"
     )
     return parser, verbs
+
+
+def graph_options() -> list[argparse.Action]:
+    """The arguments and options of ``graph``, without Apache Beam's."""
+    parser = _Parser(add_help=False)
+    _add_graph_options(parser)
+    return parser._actions
+
+
+def _add_graph_options(parser: _Parser) -> None:
+    _add_graph(parser)
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="read raw agglomeration (ingest_config.AGGLOMERATION), and write EDGES and COMPONENTS",
+    )
+    parser.add_argument(
+        "--test", action="store_true", help="write only the eight chunks at the centre and their parent"
+    )
+    parser.add_argument(
+        "--graph-version", type=int, choices=(3, 2), default=3, help="PyChunkedGraph's major version"
+    )
+    parser.add_argument(
+        "--require-files",
+        action="store_true",
+        help="an absent edges or components file is an error, not an empty chunk",
+    )
+    parser.add_argument(
+        "--bigtable-app-profile", metavar="NAME", default="", help="how Bigtable routes requests"
+    )
+    parser.add_argument(
+        "--bigtable-tablets",
+        metavar="N",
+        type=int,
+        help="tablets the table begins with, if not by the estimated number of rows",
+    )
+    parser.add_argument(
+        "--any-region", action="store_true", help="Dataflow's workers may be where no Bigtable cluster is"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="--overwrite removes a Bigtable table without asking"
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--overwrite", action="store_true", help="remove a graph that is there and build it anew"
+    )
+    existing.add_argument(
+        "--resume", action="store_true", help="finish a graph that was begun with the same options"
+    )
+
+
+def _add_settings(parser: _Parser) -> None:
+    parser.add_argument(
+        "--settings",
+        metavar="FILE",
+        default="build/settings.json",
+        help="what Terraform made, as make settings writes it",
+    )
 
 
 def _add_graph(parser: _Parser) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from beam_ingest import progress
+from beam_ingest.dataflow import console_url
 from beam_ingest.job import IngestJob
 from beam_ingest.progress import Counts, LayerStatus
 from beam_ingest.stores import Store
@@ -75,6 +76,14 @@ class ProgressDisplay:
                 self._finished.add(status.layer)
                 if not self._console.is_terminal:
                     print(f"layer {status.layer} is built", file=sys.stderr, flush=True)
+
+
+def print_submitted(job: IngestJob, project: str, region: str, job_id: str) -> None:
+    """That Dataflow has the job, and how to follow it."""
+    print(f"submitted graph {job.graph_id} to Dataflow as job {job_id}")
+    print(f"  job       {console_url(project, region, job_id)}")
+    print(f"  progress  beam-ingest status {job.graph_id} {job.dataset.path} --watch")
+    print(f"  stop      gcloud dataflow jobs cancel {job_id} --project={project} --region={region}")
 
 
 def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds: float) -> None:

@@ -9,22 +9,57 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from beam_ingest import progress
 from beam_ingest.cli import INTERRUPTED
-from beam_ingest.cli.display import ProgressDisplay, print_summary
+from beam_ingest.cli.display import ProgressDisplay, print_submitted, print_summary
+from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest.errors import BeamIngestError, ConfigError, SubmitError
 from beam_ingest.job import IngestJob, make_job, start_job
-from beam_ingest.run import WorkerDiedError, check_options, default_workers, is_local, run_job
+from beam_ingest.run import (
+    WorkerDiedError,
+    check_options,
+    default_workers,
+    is_local,
+    run_job,
+    submit_job,
+)
 from beam_ingest.scope import Scope
-from beam_ingest.stores import store_url
+from beam_ingest.stores import Store, store_url
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Build a graph."""
     start = time.monotonic()
-    dataset = Dataset.from_file(arguments.dataset)
+    job = job_of(arguments, Dataset.from_file(arguments.dataset))
+    options = dict(arguments.beam)
+    if is_dataflow(options):
+        options = dataflow_options(job, options, arguments.any_region)
+    elif is_local(options):
+        options.setdefault("direct_num_workers", default_workers(job))
+    check_options(options)
+    if arguments.overwrite:
+        confirm_overwrite(job, arguments.yes)
+    job = start_job(
+        job,
+        overwrite=arguments.overwrite,
+        resume=arguments.resume,
+        tablets=arguments.bigtable_tablets,
+    )
+    store = job.open_store()
+    if job.resume and progress.is_complete(progress.read_status(store, job.grid), Scope(job.grid, job.test)):
+        print(f"graph {job.graph_id} is complete already: nothing to resume")
+        return 0
+    if is_dataflow(options):
+        _submit(job, store, options)
+        return 0
+    return _build(job, store, options, start)
+
+
+def job_of(arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
+    """The job that the arguments of ``graph`` ask for."""
     job = make_job(
         arguments.graph_id,
         dataset,
@@ -36,22 +71,25 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if job.raw and not dataset.edges:
         print("note: no data_source.EDGES: servers find no edges there, and cannot split", file=sys.stderr)
-    options = dict(arguments.beam)
-    if is_local(options):
-        options.setdefault("direct_num_workers", default_workers(job))
-    check_options(options)
-    if arguments.overwrite:
-        _confirm(job, arguments.yes)
-    job = start_job(
-        job,
-        overwrite=arguments.overwrite,
-        resume=arguments.resume,
-        tablets=arguments.bigtable_tablets,
-    )
-    store, scope = job.open_store(), Scope(job.grid, job.test)
-    if job.resume and progress.is_complete(progress.read_status(store, job.grid), scope):
-        print(f"graph {job.graph_id} is complete already: nothing to resume")
-        return 0
+    return job
+
+
+def _submit(job: IngestJob, store: Store, options: dict[str, Any]) -> None:
+    """Hand the job to Dataflow, and say how to follow it."""
+    try:
+        job_id = submit_job(job, options)
+    except SubmitError:
+        if not job.resume:
+            store.drop()  # made a moment ago, and empty: it would only be in the way of the next try
+        raise
+    if job_id is None:
+        print(f"wrote the job's description to {options['template_location']}")
+    else:
+        print_submitted(job, options["project"], options["region"], job_id)
+
+
+def _build(job: IngestJob, store: Store, options: dict[str, Any], start: float) -> int:
+    """Run the job to its end, and say what it built."""
     try:
         with _temporary_folder(is_local(options)), ProgressDisplay(store, job) as display:
             run_job(job, options, display.update)
@@ -62,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             os._exit(1 if what is error else INTERRUPTED)
         return INTERRUPTED
     status = progress.read_status(store, job.grid)
-    if not progress.is_complete(status, scope):
+    if not progress.is_complete(status, Scope(job.grid, job.test)):
         raise BeamIngestError(
             f"graph {job.graph_id}: the run ended before every chunk was built; --resume finishes it"
         )
@@ -88,7 +126,7 @@ def _temporary_folder(own: bool) -> Iterator[None]:
             tempfile.tempdir = previous
 
 
-def _confirm(job: IngestJob, yes: bool) -> None:
+def confirm_overwrite(job: IngestJob, yes: bool) -> None:
     """Ask before a table that others may be using is removed.
 
     Raises:

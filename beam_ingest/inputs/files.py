@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from beam_ingest.errors import BeamIngestError
@@ -52,10 +53,8 @@ class Folder:
         """
         if self._local is not None:
             return [self._read_local(name) for name in names]
-        from cloudfiles import CloudFiles
-
         try:
-            answers = CloudFiles(self.url, progress=False).get(list(names), raw=True, raise_errors=False)
+            answers = _cloud_files(self.url).get(list(names), raw=True, raise_errors=False)
         except Exception as error:  # every protocol has its own
             raise FileError(f"{self.url}: cannot be read: {_first_line(error)}") from error
         contents = {}
@@ -77,10 +76,8 @@ class Folder:
             for name, content in contents.items():
                 self._write_local(self._local / name, content)
             return
-        from cloudfiles import CloudFiles
-
         try:
-            CloudFiles(self.url, progress=False).puts(contents.items(), compress=None, raw=True)
+            _cloud_files(self.url).puts(contents.items(), compress=None, raw=True)
         except Exception as error:
             raise FileError(f"{self.url}: cannot be written: {_first_line(error)}") from error
 
@@ -110,6 +107,14 @@ class Folder:
                 raise
         except OSError as error:
             raise FileError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _cloud_files(url: str) -> Any:
+    import cloudfiles.secrets  # slow
+
+    # It would tell on stdout whose credentials it uses, in the midst of what programs read there.
+    cloudfiles.secrets.print = lambda *_: None
+    return cloudfiles.CloudFiles(url, progress=False)
 
 
 def _first_line(error: object) -> str:

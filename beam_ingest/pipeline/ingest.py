@@ -6,6 +6,7 @@ import apache_beam as beam
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.job import IngestJob
+from beam_ingest.memory import USUAL_BYTES, worker_bytes
 from beam_ingest.pipeline.layers import AtomicLayer, ParentLayer, PlanBlocks, ReadBlocks
 from beam_ingest.pipeline.raw import ReadRaw
 from beam_ingest.pipeline.roots import Roots
@@ -35,12 +36,15 @@ class IngestGraph(beam.PTransform):  # type: ignore[misc]
         return build_layers(begin, self._job)
 
 
-def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> beam.PCollection:
+def build_layers(
+    begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob, hints: bool = True
+) -> beam.PCollection:
     """The stages of `IngestGraph` without a name around them: a console then shows the layers at once.
 
     Args:
       begin: where the stages go.
       job: a job that was started.
+      hints: tell the runner which layers need more memory than workers usually have.
 
     Returns:
       The `Counts` of the last stage.
@@ -49,6 +53,10 @@ def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> b
     output = begin | "Plan" >> PlanBlocks(job) | "Layer 2" >> AtomicLayer(job, read)
     families = [output.families]
     for layer in Scope(job.grid, job.test).layers:
-        output = output.messages | f"Layer {layer}" >> ParentLayer(job, layer, output.written)
+        parents = ParentLayer(job, layer, output.written)
+        needed = worker_bytes(job.grid, job.dataset.chunk_size, layer)
+        if hints and needed > USUAL_BYTES:
+            parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GB")
+        output = output.messages | f"Layer {layer}" >> parents
         families.append(output.families)
     return output.written if job.test else tuple(families) | "Roots" >> Roots(job, output.written)

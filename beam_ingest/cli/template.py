@@ -1,0 +1,87 @@
+"""The flex template: ``beam-ingest graph`` under names that Dataflow passes on.
+
+A template's parameter reaches its launcher as ``--name=value``, a switch as ``--raw=true``. Names,
+help and rules come from the parser of ``graph``, so the two cannot differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from beam_ingest.cli import main as cli_main
+from beam_ingest.cli.arguments import graph_options
+from beam_ingest.job import GRAPH_ID
+
+IMAGE = "BEAM_INGEST_IMAGE"
+"""Environment variable of the image: its own name, for the workers run in it too."""
+_RULES = {"graph_id": GRAPH_ID, "dataset": "gs://.+", "store": "bigtable:[^/]+/[^/]+"}
+
+
+def metadata() -> dict[str, Any]:
+    """The template's metadata: what the console asks for, and what Dataflow checks before a launch."""
+    return {
+        "name": "beam_ingest",
+        "description": "Build a PyChunkedGraph from an agglomerated segmentation.",
+        "parameters": [
+            {
+                "name": action.dest,
+                "label": action.dest.replace("_", " ").capitalize(),
+                "helpText": action.help,
+                "isOptional": not action.required,
+                "regexes": [f"^({_rule(action)})$"],
+            }
+            for action in graph_options()
+        ],
+    }
+
+
+def parameters(arguments: argparse.Namespace) -> dict[str, str]:
+    """The arguments of ``graph`` as parameters of the template, those that were given."""
+    given = {}
+    for action in graph_options():
+        value = getattr(arguments, action.dest)
+        if value != action.default:
+            given[action.dest] = "true" if value is True else str(value)
+    return given
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """What the template's launcher runs: build the pipeline, hand it to Dataflow, return.
+
+    Args:
+      argv: parameters of the template and options of Apache Beam, each as ``--name=value``.
+    """
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    for action in graph_options():
+        parser.add_argument(f"--{action.dest}", default="")
+    given, beam = parser.parse_known_args(argv)
+    command = ["graph"]
+    for action in graph_options():
+        value = getattr(given, action.dest)
+        option = max(action.option_strings, default="")
+        if not option:
+            command.append(value)
+        elif action.nargs == 0:
+            command += [option] if value == "true" else []
+        elif value:
+            command.append(f"{option}={value}")
+    if IMAGE in os.environ and not any(option.startswith("--sdk_container_image") for option in beam):
+        beam.append(f"--sdk_container_image={os.environ[IMAGE]}")
+    return cli_main([*command, *beam])
+
+
+def _rule(action: argparse.Action) -> str:
+    if action.nargs == 0:
+        return "true|false"
+    if action.choices:
+        return "|".join(map(str, action.choices))
+    return _RULES.get(action.dest, "[0-9]+" if action.type is int else ".+")
+
+
+if __name__ == "__main__":
+    json.dump(metadata(), sys.stdout, indent=2)

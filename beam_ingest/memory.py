@@ -1,0 +1,49 @@
+"""How much memory the chunks of a layer take to build.
+
+What meets at a parent chunk are the edges between its children and to its neighbours: contacts
+across chunk faces. So their number follows the area of those faces.
+"""
+
+from __future__ import annotations
+
+from math import ceil, prod
+
+from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
+
+CONTACTS_PER_FACE_VOXEL = 1 / 800
+"""Different contacts of nodes across a chunk face, per voxel of it: pinky256 has one in 820."""
+PEAK_BYTES_PER_EDGE = 300
+"""Memory at the peak of building a parent chunk, per edge that reaches it."""
+USUAL_BYTES = 16 << 30
+"""Memory of a worker whose layers ask for nothing: four vCPUs with 4 GB each."""
+
+
+def group_edges(grid: ChunkGrid, chunk_size: tuple[int, int, int], layer: int) -> int:
+    """Edges that reach the largest chunk of `layer`, about: those of its children's faces.
+
+    Args:
+      grid: the chunk grid.
+      chunk_size: voxels of a layer-2 chunk along x, y and z.
+      layer: a layer above 2.
+    """
+    span = 2 ** (layer - ATOMIC_LAYER)
+    bounds = grid.bounds(ATOMIC_LAYER)
+    voxels = [min(span, count) * size for count, size in zip(bounds, chunk_size, strict=True)]
+    area = 0
+    for axis in range(3):
+        face = prod(voxels) // voxels[axis]
+        # An edge across the middle stands in both children; one to a neighbour in one.
+        inside = 2 * (bounds[axis] > span // 2)
+        outside = min(2, max(0, ceil(bounds[axis] / span) - 1))
+        area += (inside + outside) * face
+    return ceil(area * CONTACTS_PER_FACE_VOXEL)
+
+
+def worker_bytes(grid: ChunkGrid, chunk_size: tuple[int, int, int], layer: int) -> int:
+    """Memory that a worker with four processes needs to build chunks of `layer`; whole GB.
+
+    All four may have a largest chunk at once, if there are as many, with a second one waiting.
+    """
+    at_once = min(grid.chunk_count(layer), 8)
+    needed = group_edges(grid, chunk_size, layer) * PEAK_BYTES_PER_EDGE * at_once + USUAL_BYTES // 2
+    return ceil(needed / (1 << 30)) << 30

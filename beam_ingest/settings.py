@@ -1,0 +1,59 @@
+"""What Terraform made, as Make and CI hand it on: ``terraform output -json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from beam_ingest.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where Dataflow jobs run. The names are those of Terraform's outputs.
+
+    Attributes:
+      project: Google Cloud project of the jobs.
+      region: where they run.
+      subnetwork: of the workers, ``regions/REGION/subnetworks/NAME`` or a full URL.
+      temp_location: folder of Cloud Storage for a job's temporary files.
+      staging_location: folder of Cloud Storage for what jobs are made of.
+      template_location: the flex template's file in Cloud Storage.
+      worker_service_account: e-mail of the account that launcher and workers run as.
+      bigtable_project: project of the Bigtable instance.
+      bigtable_instance: where graphs go when neither ``--store`` nor the dataset file says.
+    """
+
+    project: str
+    region: str
+    subnetwork: str
+    temp_location: str
+    staging_location: str
+    template_location: str
+    worker_service_account: str
+    bigtable_project: str
+    bigtable_instance: str
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Settings:
+        """Read what ``terraform output -json`` wrote to `path`.
+
+        Raises:
+          ConfigError: when it is not there or not whole.
+        """
+        advice = "run terraform apply, then make settings"
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such file; {advice}") from None
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: expected the output of terraform output -json: {error}") from None
+        values = {}
+        for field in fields(cls):
+            output = content.get(field.name) if isinstance(content, dict) else None
+            value = output.get("value") if isinstance(output, dict) else None
+            if not isinstance(value, str) or not value:
+                raise ConfigError(f"{path}: the output {field.name} is missing; {advice}")
+            values[field.name] = value
+        return cls(**values)
