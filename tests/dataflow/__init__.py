@@ -1,0 +1,1 @@
+"""Tests of what runs on Dataflow, with Google's own clients against services on this machine."""

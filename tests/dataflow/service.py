@@ -1,0 +1,275 @@
+"""Dataflow's REST API (v1b3) on this machine, as far as Apache Beam and gcloud need it to launch and follow jobs.
+
+It runs nothing: it takes jobs and launches of flex templates as the service does, keeps what was sent, and
+tells of a job what a test says about it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from google.cloud.dataflow import Job, JobState
+from google.protobuf.json_format import MessageToDict
+
+Json: TypeAlias = dict[str, Any]
+
+TERMINATED = {
+    f"JOB_STATE_{name}" for name in ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED", "STOPPED")
+}
+CREATED_AT = "2026-01-01T00:00:00Z"
+"""When all jobs were created, and came into their states."""
+
+_STATUS = {
+    400: "FAILED_PRECONDITION",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came.
+
+    Attributes:
+      path: without query, such as ``/v1b3/projects/p/locations/r/jobs``.
+      body: the JSON; None where there was none.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+class Refusal(Exception):
+    """An error to answer with.
+
+    Args:
+      code: the HTTP status.
+      message: what to say.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def json(self) -> Json:
+        """As Google's services write errors."""
+        return {"error": {"code": self.code, "message": str(self), "status": _STATUS[self.code]}}
+
+
+class DataflowEndpoint:
+    """The service, running between ``with`` and its end.
+
+    As with the real one, no two active jobs of a project and region have one name: the second is answered 409.
+
+    Attributes:
+      url: ``http://localhost:PORT``.
+      refusal: when set, every request that is not a GET is answered with it.
+      first_state: the state that new jobs are in.
+    """
+
+    def __init__(self) -> None:
+        self.refusal: Refusal | None = None
+        self.first_state = "JOB_STATE_PENDING"
+        self._lock = threading.Lock()
+        self._requests: list[Request] = []
+        self._jobs: dict[str, Json] = {}
+        self._messages: dict[str, list[Json]] = {}
+        self._server = _Server(("localhost", 0), _Handler)
+        self._server.endpoint = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self.url = f"http://localhost:{self._server.server_port}"
+
+    def __enter__(self) -> DataflowEndpoint:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def requests(self) -> list[Request]:
+        """All requests so far, in the order of their coming."""
+        with self._lock:
+            return list(self._requests)
+
+    @property
+    def posted_jobs(self) -> list[Job]:
+        """The jobs that Apache Beam submitted, as messages."""
+        return [_job(r.body) for r in self.requests if r.method == "POST" and r.path.endswith("/jobs")]
+
+    @property
+    def launches(self) -> list[Json]:
+        """The ``launchParameter`` of every launch of a flex template, as JSON."""
+        launches = [r for r in self.requests if r.path.endswith("/flexTemplates:launch")]
+        return [launch.body["launchParameter"] for launch in launches]
+
+    @property
+    def jobs(self) -> list[Json]:
+        """All jobs there are, as the service tells of them, in the order of their coming."""
+        with self._lock:
+            return [dict(job) for job in self._jobs.values()]
+
+    def set_state(self, job_id: str, state: str, message: str = "") -> None:
+        """Bring a job into a state, such as JOB_STATE_FAILED, with a message that is an error when it failed."""
+        failed = state == "JOB_STATE_FAILED"
+        with self._lock:
+            self._jobs[job_id]["currentState"] = JobState[state].name
+            if message:
+                told = self._messages.setdefault(job_id, [])
+                importance = "JOB_MESSAGE_ERROR" if failed else "JOB_MESSAGE_BASIC"
+                told.append(
+                    {
+                        "id": f"message-{len(told)}",
+                        "time": CREATED_AT,
+                        "messageText": message,
+                        "messageImportance": importance,
+                    }
+                )
+
+    def answer(self, request: Request) -> Json:
+        """Take a request; raises Refusal."""
+        with self._lock:
+            self._requests.append(request)
+            if self.refusal and request.method != "GET":
+                raise self.refusal
+            for method, pattern, handle in _ROUTES:
+                match = pattern.fullmatch(request.path)
+                if match and method == request.method:
+                    return handle(self, request, **{k: unquote(v) for k, v in match.groupdict().items()})
+        raise Refusal(404, f"nothing here takes {request.method} {request.path}")
+
+    def _create(self, request: Request, project: str, location: str) -> Json:
+        return self._add(MessageToDict(Job.pb(_job(request.body))), project, location)
+
+    def _launch(self, request: Request, project: str, location: str) -> Json:
+        sent = request.body["launchParameter"]
+        if request.body.get("validateOnly"):
+            return {}
+        return {"job": self._add({"name": sent["jobName"], "type": "JOB_TYPE_BATCH"}, project, location)}
+
+    def _add(self, job: Json, project: str, location: str) -> Json:
+        where = {"projectId": project, "location": location}
+        for other in self._in(project, location):
+            if other["name"] == job["name"] and other["currentState"] not in TERMINATED:
+                raise Refusal(409, f"there is already an active job named {job['name']}: {other['id']}")
+        job_id = f"2026-01-01_00_00_00-{len(self._jobs) + 1:019d}"
+        times = dict.fromkeys(("createTime", "currentStateTime", "startTime"), CREATED_AT)
+        self._jobs[job_id] = {**job, **where, **times, "id": job_id, "currentState": self.first_state}
+        return self._jobs[job_id]
+
+    def _in(self, project: str, location: str | None = None) -> list[Json]:
+        return [
+            job
+            for job in self._jobs.values()
+            if job["projectId"] == project and location in (None, job["location"])
+        ]
+
+    def _list(self, request: Request, project: str, location: str | None = None) -> Json:
+        wanted = request.query.get("filter", "ALL")
+        jobs = [
+            job
+            for job in self._in(project, location)
+            if request.query.get("name", job["name"]) == job["name"]
+            and (wanted == "ALL" or (wanted == "TERMINATED") == (job["currentState"] in TERMINATED))
+        ]
+        return {"jobs": jobs}
+
+    def _get(self, request: Request, project: str, location: str, job_id: str) -> Json:
+        for job in self._in(project, location):
+            if job["id"] == job_id:
+                return job
+        raise Refusal(404, f"there is no job {job_id} in project {project} and region {location}")
+
+    def _update(self, request: Request, project: str, location: str, job_id: str) -> Json:
+        job = self._get(request, project, location, job_id)
+        wanted = _job(request.body).requested_state
+        if job["currentState"] in TERMINATED:
+            raise Refusal(400, f"job {job_id} has ended: {job['currentState']}")
+        job["requestedState"] = wanted.name
+        if wanted == JobState.JOB_STATE_CANCELLED:
+            job["currentState"] = "JOB_STATE_CANCELLING"
+        return job
+
+    def _tell(self, request: Request, project: str, location: str, job_id: str) -> Json:
+        self._get(request, project, location, job_id)
+        return {"jobMessages": self._messages.get(job_id, [])}
+
+    def _measure(self, request: Request, project: str, location: str, job_id: str) -> Json:
+        self._get(request, project, location, job_id)
+        return {"metricTime": CREATED_AT, "metrics": []}
+
+
+def _job(body: Json) -> Job:
+    """A job sent as JSON: enumerations by name or by number."""
+    return Job.from_json(json.dumps(body))
+
+
+_PROJECT = "/v1b3/projects/(?P<project>[^/:]+)"
+_JOBS = f"{_PROJECT}/locations/(?P<location>[^/:]+)/jobs"
+_JOB = f"{_JOBS}/(?P<job_id>[^/:]+)"
+_ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Json]]] = [
+    (method, re.compile(path), handle)
+    for method, path, handle in (
+        ("POST", _JOBS, DataflowEndpoint._create),
+        ("POST", f"{_PROJECT}/locations/(?P<location>[^/:]+)/flexTemplates:launch", DataflowEndpoint._launch),
+        ("GET", _JOBS, DataflowEndpoint._list),
+        ("GET", f"{_PROJECT}/jobs:aggregated", DataflowEndpoint._list),
+        ("GET", _JOB, DataflowEndpoint._get),
+        ("PUT", _JOB, DataflowEndpoint._update),
+        ("GET", f"{_JOB}/messages", DataflowEndpoint._tell),
+        ("GET", f"{_JOB}/metrics", DataflowEndpoint._measure),
+    )
+]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    endpoint: DataflowEndpoint
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Passes requests to the endpoint, and its answers back."""
+
+    server: _Server
+
+    def _handle(self) -> None:
+        url = urlsplit(self.path)
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = Request(
+            self.command,
+            url.path,
+            dict(parse_qsl(url.query)),
+            dict(self.headers.items()),
+            json.loads(sent) if sent else None,
+        )
+        try:
+            code, answer = 200, self.server.endpoint.answer(request)
+        except Refusal as refusal:
+            code, answer = refusal.code, refusal.json
+        data = json.dumps(answer).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PUT = _handle
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the requests are kept."""
