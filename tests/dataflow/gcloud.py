@@ -21,8 +21,8 @@ def require_gcloud() -> Path:
     program = shutil.which("gcloud")
     if program is None:
         reason = (
-            "gcloud is not on the PATH. Get the Google Cloud CLI as https://cloud.google.com/sdk/docs/install "
-            "says, or in apt: google-cloud-cli"
+            "gcloud is not on the PATH. Get the Google Cloud CLI as "
+            "https://cloud.google.com/sdk/docs/install says (in apt: google-cloud-cli)"
         )
         warnings.warn(pytest.PytestWarning(reason), stacklevel=2)  # a skip alone is easily overlooked
         pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""Dataflow's REST API (v1b3) on this machine, as far as Apache Beam and gcloud need it to launch and follow jobs.
+"""Dataflow's REST API (v1b3) on this machine, as far as Apache Beam and gcloud use it for jobs.
 
 It runs nothing: it takes jobs and launches of flex templates as the service does, keeps what was sent, and
 tells of a job what a test says about it.
@@ -21,7 +21,7 @@ from google.protobuf.json_format import MessageToDict
 Json: TypeAlias = dict[str, Any]
 
 TERMINATED = {
-    f"JOB_STATE_{name}" for name in ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED", "STOPPED")
+    f"JOB_STATE_{state}" for state in ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED", "STOPPED")
 }
 CREATED_AT = "2026-01-01T00:00:00Z"
 """When all jobs were created, and came into their states."""
@@ -65,15 +65,15 @@ class Refusal(Exception):
         self.code = code
 
     @property
-    def json(self) -> Json:
+    def json(self) -> str:
         """As Google's services write errors."""
-        return {"error": {"code": self.code, "message": str(self), "status": _STATUS[self.code]}}
+        return json.dumps({"error": {"code": self.code, "message": str(self), "status": _STATUS[self.code]}})
 
 
 class DataflowEndpoint:
     """The service, running between ``with`` and its end.
 
-    As with the real one, no two active jobs of a project and region have one name: the second is answered 409.
+    As with the real one, no two active jobs of a project and region have one name: 409 is the answer.
 
     Attributes:
       url: ``http://localhost:PORT``.
@@ -126,7 +126,7 @@ class DataflowEndpoint:
             return [dict(job) for job in self._jobs.values()]
 
     def set_state(self, job_id: str, state: str, message: str = "") -> None:
-        """Bring a job into a state, such as JOB_STATE_FAILED, with a message that is an error when it failed."""
+        """Bring a job into a state, such as JOB_STATE_FAILED, with a message: an error if it failed."""
         failed = state == "JOB_STATE_FAILED"
         with self._lock:
             self._jobs[job_id]["currentState"] = JobState[state].name
@@ -142,8 +142,8 @@ class DataflowEndpoint:
                     }
                 )
 
-    def answer(self, request: Request) -> Json:
-        """Take a request; raises Refusal."""
+    def answer(self, request: Request) -> str:
+        """Take a request, and answer with JSON; raises Refusal."""
         with self._lock:
             self._requests.append(request)
             if self.refusal and request.method != "GET":
@@ -151,7 +151,8 @@ class DataflowEndpoint:
             for method, pattern, handle in _ROUTES:
                 match = pattern.fullmatch(request.path)
                 if match and method == request.method:
-                    return handle(self, request, **{k: unquote(v) for k, v in match.groupdict().items()})
+                    named = {k: unquote(v) for k, v in match.groupdict().items()}
+                    return json.dumps(handle(self, request, **named))
         raise Refusal(404, f"nothing here takes {request.method} {request.path}")
 
     def _create(self, request: Request, project: str, location: str) -> Json:
@@ -262,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
             code, answer = 200, self.server.endpoint.answer(request)
         except Refusal as refusal:
             code, answer = refusal.code, refusal.json
-        data = json.dumps(answer).encode()
+        data = answer.encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

@@ -1,4 +1,4 @@
-"""Cloud Storage on this machine: gcp-storage-emulator from PyPI, which Google's clients can be pointed to."""
+"""Cloud Storage on this machine: PyPI's gcp-storage-emulator, to which Google's clients can be sent."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from gcp_storage_emulator.storage import Storage
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Blob, Client
 
-
 logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)  # it warns of what is no matter
 
 
 class StorageEmulator:
     """Buckets in memory, behind Cloud Storage's JSON API, running between ``with`` and its end.
 
+    It forgets the content encoding of objects: what was written compressed is read so.
+
     Args:
-      buckets: names of the buckets there are. They have no soft delete policy.
+      buckets: names of the buckets there are.
 
     Attributes:
       url: ``http://localhost:PORT``.
@@ -55,8 +56,11 @@ class StorageEmulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that send google-cloud-storage here, and so Apache Beam and cloud-files."""
-        return {"STORAGE_EMULATOR_HOST": self.url}
+        """Variables that send google-cloud-storage here, and so Apache Beam and cloud-files.
+
+        Nobody then looks for the metadata server of a machine in the cloud, which takes its time.
+        """
+        return {"STORAGE_EMULATOR_HOST": self.url, "NO_GCE_CHECK": "true"}
 
     def write(self, url: str, data: bytes) -> None:
         """Make an object of ``gs://BUCKET/NAME``."""
