@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from types import TracebackType
 
@@ -82,7 +83,7 @@ def print_submitted(job: IngestJob, project: str, region: str, job_id: str) -> N
     """That Dataflow has the job, and how to follow it."""
     print(f"submitted graph {job.graph_id} to Dataflow as job {job_id}")
     print(f"  job       {console_url(project, region, job_id)}")
-    print(f"  progress  beam-ingest status {job.graph_id} {job.dataset.path} --watch")
+    print(f"  progress  beam-ingest status {job.graph_id} {shlex.quote(job.dataset.path)} --watch")
     print(f"  stop      gcloud dataflow jobs cancel {job_id} --project={project} --region={region}")
 
 

@@ -56,7 +56,7 @@ def build_layers(
         parents = ParentLayer(job, layer, output.written)
         needed = worker_bytes(job.grid, job.dataset.chunk_size, layer)
         if hints and needed > USUAL_BYTES:
-            parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GB")
+            parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GiB")
         output = output.messages | f"Layer {layer}" >> parents
         families.append(output.families)
     return output.written if job.test else tuple(families) | "Roots" >> Roots(job, output.written)

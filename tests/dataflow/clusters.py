@@ -18,6 +18,7 @@ class ClustersProxy(FaultyProxy):
     Args:
       emulator: the address of the emulator.
       zones: the zone of each cluster by its name. Every instance has these clusters.
+      nodes: servers of each cluster.
       failed: zones that could not be asked; their clusters are missing from the answer.
       code: refuse ListClusters with it.
 
@@ -29,12 +30,14 @@ class ClustersProxy(FaultyProxy):
         self,
         emulator: str,
         zones: Mapping[str, str],
+        nodes: int = 3,
         failed: Sequence[str] = (),
         code: grpc.StatusCode | None = None,
     ) -> None:
         super().__init__(emulator)
         self.asked: list[str] = []
         self._zones = dict(zones)
+        self._nodes = nodes
         self._failed = list(failed)
         self._code = code
 
@@ -49,7 +52,11 @@ class ClustersProxy(FaultyProxy):
         if self._code:
             context.abort(self._code, f"injected: {self._code.name}")
         clusters = [
-            Cluster(name=f"{instance}/clusters/{name}", location=f"{project}/locations/{zone}")
+            Cluster(
+                name=f"{instance}/clusters/{name}",
+                location=f"{project}/locations/{zone}",
+                serve_nodes=self._nodes,
+            )
             for name, zone in self._zones.items()
         ]
         failed = [f"{project}/locations/{zone}" for zone in self._failed]
