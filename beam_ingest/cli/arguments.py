@@ -67,6 +67,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     status.add_argument(
         "--watch", action="store_true", help="show it again every second until it is complete"
     )
+    status.add_argument("--settings", metavar="FILE", help="show the state of its Dataflow job too")
 
     launch = verb("launch", "build a graph on Dataflow, with the flex template that make template made")
     _add_graph_options(launch)

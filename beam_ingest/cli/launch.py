@@ -20,9 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Launch the flex template, after everything that can be checked here was checked."""
     settings = Settings.from_file(arguments.settings)
     dataset = Dataset.from_file(arguments.dataset)
-    named = dataset.backend_type == "sqlite" or {"PROJECT", "INSTANCE"} <= set(dataset.backend_config)
-    if arguments.store is None and not named:
-        arguments.store = f"bigtable:{settings.bigtable_project}/{settings.bigtable_instance}"
+    arguments.store = settings.store_option(dataset, arguments.store)
     job = job_of(arguments, dataset)
     check_places(job)
     read_region_clusters(job, settings.region, arguments.any_region)

@@ -7,11 +7,12 @@ import json
 import time
 from dataclasses import asdict
 
-from beam_ingest import progress
+from beam_ingest import flex, progress
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import StoreError
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.scope import Scope
+from beam_ingest.settings import Settings
 from beam_ingest.stores import Store, open_store, store_url
 
 _SECONDS = 1.0
@@ -20,7 +21,17 @@ _SECONDS = 1.0
 def run(arguments: argparse.Namespace) -> int:
     """Show how far each layer is built."""
     dataset = Dataset.from_file(arguments.dataset)
-    store = open_store(store_url(dataset, arguments.graph_id, arguments.store))
+    place, job = arguments.store, None
+    if arguments.settings:
+        settings = Settings.from_file(arguments.settings)
+        place = settings.store_option(dataset, place)
+        job = flex.latest(settings, arguments.graph_id)
+    store = open_store(store_url(dataset, arguments.graph_id, place))
+    if job and not arguments.json:
+        print(f"job     : {job.job_id} {job.state}", flush=True)
+        if not job.ended and not store.exists():
+            print("the launcher has not made the table yet")
+            return 0
     if not store.exists():
         raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
     manifest = progress.read_manifest(store)
