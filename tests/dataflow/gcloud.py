@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -65,7 +65,7 @@ class Gcloud:
       environment: as `gcloud_environment` makes it.
     """
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # a failed test would show all of it
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command, to whatever end."""

@@ -44,6 +44,7 @@ def submit(dataflow: DataflowEndpoint, *more: str) -> DataflowPipelineResult:
             "--sdk_location=container",
             "--sdk_container_image=registry/image:1",
             "--job_name=the-job",
+            "--experiments=disable_logging_submission_environment",  # half a second of pip freeze
             *more,
         ]
     )
@@ -109,6 +110,7 @@ def test_apache_beam_submits_a_job(storage: StorageEmulator, dataflow: DataflowE
     assert pool.machine_type == "e2-standard-2"
     assert pool.ip_configuration == WorkerIPAddressConfiguration.WORKER_IP_PRIVATE
     assert top_level_steps(staged(storage, job)) == ["First", "Second"]
+    assert [url.rpartition("/")[2] for url in storage.objects(f"gs://{BUCKET}")] == ["pipeline.pb"]
     (told,) = dataflow.jobs
     assert told["id"] == result.job_id()
     assert (told["projectId"], told["location"], told["type"]) == (PROJECT, REGION, "JOB_TYPE_BATCH")
