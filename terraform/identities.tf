@@ -1,0 +1,143 @@
+# Who may do what. README.md holds the same as a table, which the tests compare with a plan.
+
+resource "google_service_account" "worker" {
+  account_id   = "${var.name}-worker"
+  display_name = "beam_ingest worker"
+  description  = "Workers of Dataflow jobs, and the launcher VM of the template"
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_service_account" "launcher" {
+  account_id   = "${var.name}-launcher"
+  display_name = "beam_ingest launcher"
+  description  = "Builds image and template, starts and follows jobs"
+
+  depends_on = [google_project_service.apis]
+}
+
+# --- the project: roles that cannot be given on less
+
+resource "google_project_iam_member" "worker" {
+  project = var.project
+  role    = "roles/dataflow.worker"
+  member  = google_service_account.worker.member
+}
+
+resource "google_project_iam_member" "launcher" {
+  for_each = toset([
+    "roles/cloudbuild.builds.editor",
+    "roles/dataflow.developer",
+    "roles/logging.logWriter", # builds run as the launcher
+  ])
+
+  project = var.project
+  role    = each.value
+  member  = google_service_account.launcher.member
+}
+
+# --- acting as an account
+
+resource "google_service_account_iam_member" "launcher_starts_workers" {
+  service_account_id = google_service_account.worker.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.launcher.member
+}
+
+resource "google_service_account_iam_member" "launcher_starts_builds" {
+  service_account_id = google_service_account.launcher.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.launcher.member
+}
+
+resource "google_service_account_iam_member" "people" {
+  for_each = var.launchers
+
+  service_account_id = google_service_account.launcher.name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = each.value
+}
+
+# --- buckets
+
+resource "google_storage_bucket_iam_member" "worker" {
+  for_each = {
+    temp     = "roles/storage.objectUser"
+    staging  = "roles/storage.objectUser"
+    template = "roles/storage.objectViewer"
+  }
+
+  bucket = google_storage_bucket.job[each.key].name
+  role   = each.value
+  member = google_service_account.worker.member
+}
+
+resource "google_storage_bucket_iam_member" "launcher" {
+  for_each = toset(["staging", "template"])
+
+  bucket = google_storage_bucket.job[each.key].name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.launcher.member
+}
+
+# `gcloud builds submit` looks whether the bucket for its source is there.
+resource "google_storage_bucket_iam_member" "launcher_sees_staging" {
+  bucket = google_storage_bucket.job["staging"].name
+  role   = "roles/storage.legacyBucketReader"
+  member = google_service_account.launcher.member
+}
+
+resource "google_storage_bucket_iam_member" "inputs" {
+  for_each = var.input_buckets
+
+  bucket = each.value
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.worker.member
+}
+
+resource "google_storage_bucket_iam_member" "outputs" {
+  for_each = var.output_buckets
+
+  bucket = each.value
+  role   = "roles/storage.objectUser"
+  member = google_service_account.worker.member
+}
+
+# --- images
+
+resource "google_artifact_registry_repository_iam_member" "images" {
+  for_each = {
+    "roles/artifactregistry.reader" = google_service_account.worker.member
+    "roles/artifactregistry.writer" = google_service_account.launcher.member
+  }
+
+  location   = google_artifact_registry_repository.images.location
+  repository = google_artifact_registry_repository.images.repository_id
+  role       = each.key
+  member     = each.value
+}
+
+# --- the Bigtable instance
+
+# What roles/bigtable.user lacks: it reads and writes rows, and sees tables and clusters.
+resource "google_project_iam_custom_role" "tables" {
+  project     = local.bigtable_project
+  role_id     = "${replace(var.name, "-", "_")}_tables"
+  title       = "beam_ingest: make and remove tables"
+  permissions = ["bigtable.tables.create", "bigtable.tables.delete"]
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_bigtable_instance_iam_member" "graphs" {
+  for_each = {
+    worker_rows   = { role = "roles/bigtable.user", member = google_service_account.worker.member }
+    worker_tables = { role = google_project_iam_custom_role.tables.name, member = google_service_account.worker.member }
+    launcher      = { role = "roles/bigtable.reader", member = google_service_account.launcher.member }
+  }
+
+  project  = local.bigtable_project
+  instance = local.bigtable_instance
+  role     = each.value.role
+  member   = each.value.member
+}
