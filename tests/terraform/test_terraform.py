@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -54,10 +55,43 @@ def test_the_module_is_valid(module: Module) -> None:
 
 
 def test_its_own_tests_pass(tested: Messages) -> None:
-    assert errors(tested) == []
+    assert not errors(tested), "\n".join(errors(tested))
     (summary,) = (message["test_summary"] for message in tested if message["type"] == "test_summary")
     runs = sum(len(re.findall(r"^run ", p.read_text(), re.M)) for p in SOURCE.glob("tests/*.tftest.hcl"))
     assert (summary["status"], summary["passed"]) == ("pass", runs)
+
+
+EVERYTHING = """
+project                  = "my-project"
+region                   = "us-central1"
+owner                    = "my-lab"
+bigtable_instance        = "my-instance"
+create_bigtable_instance = true
+nat                      = true
+input_buckets            = ["my-segmentation"]
+output_buckets           = ["my-edges"]
+launchers                = ["group:lab@example.org"]
+github_repository        = "my-lab/my-graphs"
+github_owner_id          = "4242"
+budget                   = { billing_account = "012345-6789AB-CDEF01", amount = 500 }
+"""
+
+
+def test_googles_own_provider_plans_everything(module: Module) -> None:
+    (module.folder / "everything.tfvars").write_text(EVERYTHING)
+    arguments = ("-input=false", "-refresh=false", "-no-color", "-out=plan", "-var-file=everything.tfvars")
+    outcome = module.run("plan", *arguments)
+    assert outcome.returncode == 0, outcome.stderr
+    plan = json.loads(module.run("show", "-json", "plan").stdout)
+    planned = resources(plan["planned_values"])
+    text = "\n".join(sources().values())
+    blocks_of_files = set(re.findall(r'^resource "(\w+)" "(\w+)" {', text, re.M))
+    assert {(found["type"], found["name"]) for found in planned} == blocks_of_files
+    mocked = (SOURCE / "tests" / "mocks" / "google.tfmock.hcl").read_text()
+    for found in planned:
+        if found["type"] == "google_service_account":
+            for name in ("email", "member"):
+                assert re.search(rf' {name} += "{re.escape(found["values"][name])}"\n', mocked)
 
 
 def test_every_validation_refuses_with_its_message(module: Module) -> None:
