@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BEAM_VERSION = $(shell $(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
-PRISM := $(abspath $(VENV))/bin/prism
+go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building $(1), which takes a minute ..."; \
+	GOBIN=$(abspath $(BIN)) go install $(2); }
 SAMPLE := sample
 WORKERS ?= 2
 
 # Dataflow: where jobs run is in SETTINGS, from Terraform or, in CI, from the variable DATAFLOW_SETTINGS.
 SETTINGS := build/settings.json
+METADATA = $(dir $(SETTINGS))metadata.json
 setting = $(shell $(BIN)/python -c 'import json; print(json.load(open("$(SETTINGS)"))["$(1)"]["value"])')
 BUILDER ?= cloud
 TAG ?= $(shell git describe --always --dirty=-$$(date +%s))
@@ -18,8 +20,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests prism bench-sink settings image template run-dataflow status \
-	cancel clean
+.PHONY: help install run test lint types tests prism bench-sink settings image template run-dataflow status cancel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -53,12 +54,10 @@ types: install ## Check types
 tests: install prism ## Run the test suite
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
-prism: install ## Build Apache Beam's Prism runner, which some tests run on (needs Go)
-	@test -x $(PRISM) || { \
-		command -v go >/dev/null && { \
-			echo "building the Prism runner, which takes a minute or two ..."; \
-			GOBIN=$(dir $(PRISM)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION); \
-		} || echo "no Go: the tests on Prism will be skipped; install Go from your package manager"; }
+prism: install ## Build the tools in Go that tests run: Apache Beam's Prism runner, and actionlint
+	@command -v go >/dev/null || echo "no Go: tests that need it will be skipped; install it from your package manager"
+	@$(call go_tool,prism,github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION))
+	@$(call go_tool,actionlint,github.com/rhysd/actionlint/cmd/actionlint@v1.7.7)
 
 settings: install ## Read what Terraform made
 	@mkdir -p $(dir $(SETTINGS))
@@ -72,23 +71,23 @@ ifeq ($(BUILDER),docker)
 	@docker push $(IMAGE)
 else
 	@gcloud builds submit --config=templates/cloudbuild.yaml --project=$(call setting,project) \
-		--region=$(call setting,region) --gcs-source-staging-dir=$(call setting,staging_location)/source \
+		--region=$(call setting,region) --suppress-logs --gcs-source-staging-dir=$(call setting,staging_location)/source \
 		--substitutions=_IMAGE=$(IMAGE),_PYTHON_VERSION=$(PYTHON_VERSION),_BEAM_VERSION=$(BEAM_VERSION),_BUILDER=$(call setting,launcher_service_account) .
 endif
 
 template: image ## Build the flex template of that image
-	@$(BIN)/python -m beam_ingest.cli.template > build/metadata.json
+	@$(BIN)/python -m beam_ingest.cli.template > $(METADATA)
 	@gcloud dataflow flex-template build $(call setting,template_location) --image=$(IMAGE) \
-		--sdk-language=PYTHON --metadata-file=build/metadata.json --project=$(call setting,project)
+		--sdk-language=PYTHON --metadata-file=$(METADATA) --project=$(call setting,project)
 
 run-dataflow: settings ## Build a graph on Dataflow: DATASET=... GRAPH_ID=... [TEST=1] [RAW=1] [RESUME=1] [WAIT=1] [ARGS=...]
-	@$(BIN)/beam-ingest launch "$(GRAPH_ID)" "$(DATASET)" $(LAUNCH_OPTIONS)
+	@$(BIN)/beam-ingest launch "$$GRAPH_ID" "$$DATASET" $(LAUNCH_OPTIONS)
 
 status: settings ## Show job and progress of a graph on Dataflow: DATASET=... GRAPH_ID=... [ARGS=--watch]
-	@$(BIN)/beam-ingest status "$(GRAPH_ID)" "$(DATASET)" --settings=$(SETTINGS) $(ARGS)
+	@$(BIN)/beam-ingest status "$$GRAPH_ID" "$$DATASET" --settings=$(SETTINGS) $(ARGS)
 
 cancel: settings ## Stop the Dataflow job of a graph: GRAPH_ID=...
-	@$(BIN)/beam-ingest cancel "$(GRAPH_ID)" --settings=$(SETTINGS)
+	@$(BIN)/beam-ingest cancel "$$GRAPH_ID" --settings=$(SETTINGS)
 
 bench-sink: install ## Measure what a row costs on its way into Bigtable, beside other ways
 	@$(BIN)/python -W ignore -m benchmarks.sink

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
@@ -24,6 +26,7 @@ class Settings:
       worker_service_account: e-mail of the account that launcher and workers run as.
       bigtable_project: project of the Bigtable instance.
       bigtable_instance: where graphs go when neither ``--store`` nor the dataset file says.
+      labels: of everything that costs.
     """
 
     project: str
@@ -35,6 +38,7 @@ class Settings:
     worker_service_account: str
     bigtable_project: str
     bigtable_instance: str
+    labels: Mapping[str, str]
 
     @classmethod
     def from_file(cls, path: str | Path) -> Settings:
@@ -50,11 +54,11 @@ class Settings:
             raise ConfigError(f"{path}: no such file; {advice}") from None
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: expected the output of terraform output -json: {error}") from None
-        values = {}
+        values: dict[str, Any] = {}
         for field in fields(cls):
             output = content.get(field.name) if isinstance(content, dict) else None
             value = output.get("value") if isinstance(output, dict) else None
-            if not isinstance(value, str) or not value:
+            if not value or not isinstance(value, dict if field.name == "labels" else str):
                 raise ConfigError(f"{path}: the output {field.name} is missing; {advice}")
             values[field.name] = value
         return cls(**values)

@@ -95,6 +95,15 @@ resource "google_storage_bucket_iam_member" "inputs" {
   member = google_service_account.worker.member
 }
 
+# A launch reads the size of the watershed before it asks for workers.
+resource "google_storage_bucket_iam_member" "launcher_sees_inputs" {
+  for_each = var.input_buckets
+
+  bucket = each.value
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.launcher.member
+}
+
 resource "google_storage_bucket_iam_member" "outputs" {
   for_each = var.output_buckets
 

@@ -29,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.store = "/".join(job.store.split("/")[:2])
     arguments.yes = arguments.overwrite
     given = {name: getattr(arguments, name) for name in flex.FLAGS if getattr(arguments, name) is not None}
-    job_id = flex.launch(settings, job.graph_id, parameters(arguments), given, labels(job))
+    tags = {**settings.labels, **labels(job)}
+    job_id = flex.launch(settings, job.graph_id, parameters(arguments), given, tags)
     print_submitted(job, settings.project, settings.region, job_id)
     if arguments.wait:
         _wait(job, settings, job_id)

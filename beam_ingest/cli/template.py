@@ -15,6 +15,7 @@ from typing import Any
 
 from beam_ingest.cli import main as cli_main
 from beam_ingest.cli.arguments import graph_options
+from beam_ingest.cli.beam_options import add_beam_options
 from beam_ingest.job import GRAPH_ID
 
 IMAGE = "BEAM_INGEST_IMAGE"
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for action in graph_options():
         parser.add_argument(f"--{action.dest}", default="")
     given, beam = parser.parse_known_args(argv)
+    beam = _known(beam)
     command = ["graph"]
     for action in graph_options():
         value = getattr(given, action.dest)
@@ -73,6 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if IMAGE in os.environ and not any(option.startswith("--sdk_container_image") for option in beam):
         beam.append(f"--sdk_container_image={os.environ[IMAGE]}")
     return cli_main([*command, *beam])
+
+
+def _known(options: list[str]) -> list[str]:
+    """Without those that Apache Beam does not know: Dataflow's launcher may be newer than it."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    add_beam_options(parser)
+    _, unknown = parser.parse_known_args(options)
+    if unknown:
+        print("left out, since this Apache Beam does not know them:", *unknown, file=sys.stderr)
+    return [option for option in options if option not in unknown]
 
 
 def _rule(action: argparse.Action) -> str:

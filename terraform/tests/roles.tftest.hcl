@@ -75,14 +75,16 @@ run "roles" {
   }
   assert {
     condition = toset(concat(
-      [for grant in google_storage_bucket_iam_member.launcher : [grant.bucket, grant.role, grant.member]],
+      [for grant in merge(google_storage_bucket_iam_member.launcher, google_storage_bucket_iam_member.launcher_sees_inputs) :
+      [grant.bucket, grant.role, grant.member]],
       [[google_storage_bucket_iam_member.launcher_sees_staging.bucket, google_storage_bucket_iam_member.launcher_sees_staging.role, google_storage_bucket_iam_member.launcher_sees_staging.member]],
       )) == toset([
       ["my-project-beam-ingest-staging", "roles/storage.objectUser", google_service_account.launcher.member],
       ["my-project-beam-ingest-staging", "roles/storage.legacyBucketReader", google_service_account.launcher.member],
       ["my-project-beam-ingest-template", "roles/storage.objectUser", google_service_account.launcher.member],
+      ["my-segmentation", "roles/storage.objectViewer", google_service_account.launcher.member],
     ])
-    error_message = "the launcher must write staging and template"
+    error_message = "the launcher must write staging and template, and read inputs"
   }
 
   # images

@@ -21,8 +21,8 @@ from google.protobuf.json_format import MessageToDict
 
 from tests.bigtable.emulator import Emulator
 from tests.dataflow.clusters import ClustersProxy
-from tests.dataflow.conftest import BUCKET
 from tests.dataflow.gcloud import Gcloud, gcloud_environment, require_gcloud
+from tests.dataflow.jobs import BUCKET
 from tests.dataflow.service import DataflowEndpoint, Refusal
 from tests.dataflow.storage import StorageEmulator
 

@@ -2,56 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
-from google.cloud.dataflow import Job, WorkerIPAddressConfiguration
-from google.protobuf.json_format import MessageToDict
+from google.cloud.dataflow import WorkerIPAddressConfiguration
 
 from beam_ingest import __version__, open_store
 from beam_ingest.progress import read_manifest
 from tests.bigtable.emulator import Emulator
 from tests.conftest import Cli
 from tests.dataflow.clusters import ClustersProxy
-from tests.dataflow.conftest import BUCKET
+from tests.dataflow.jobs import (
+    BIGTABLE,
+    BUCKET,
+    IMAGE,
+    INSTANCE,
+    PROJECT,
+    REGION,
+    SUBNETWORK,
+    WORKER,
+    children,
+    exists,
+    posted_pipeline,
+)
 from tests.dataflow.service import DataflowEndpoint, Refusal
 from tests.dataflow.storage import StorageEmulator
-
-PROJECT, INSTANCE, REGION = "my-project", "my-instance", "us-east1"
-IMAGE = "us-east1-docker.pkg.dev/my-project/beam-ingest/beam-ingest:1"
-BIGTABLE = f"backend_client:\n  TYPE: bigtable\n  CONFIG:\n    PROJECT: {PROJECT}\n    INSTANCE: {INSTANCE}\n"
-
-
-@pytest.fixture
-def clusters(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClustersProxy]:
-    with ClustersProxy(emulator.address, {"one": f"{REGION}-b"}, nodes=2) as proxy:
-        monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", proxy.address)
-        yield proxy
-
-
-@pytest.fixture
-def remote(storage: StorageEmulator, dataset: Path, tmp_path: Path) -> Path:
-    """The dataset file of the small sound dataset, whose inputs are in Cloud Storage."""
-    folder = dataset.parent
-    for file in folder.rglob("*"):
-        if file.is_file() and file != dataset:
-            storage.write(f"gs://{BUCKET}/data/{file.relative_to(folder)}", file.read_bytes())
-    text = dataset.read_text()
-    head = text[: text.index("backend_client:")].replace(": ./", f": gs://{BUCKET}/data/")
-    path = tmp_path / "My Dataset.yml"
-    path.write_text(head + BIGTABLE)
-    return path
-
-
-@pytest.fixture
-def graph_id(request: pytest.FixtureRequest) -> str:
-    """A graph of the test's own: the emulator outlives it."""
-    return "Graph_" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
 
 
 def options(dataflow: DataflowEndpoint) -> list[str]:
@@ -62,29 +40,12 @@ def options(dataflow: DataflowEndpoint) -> list[str]:
         f"--temp_location=gs://{BUCKET}/temp",
         f"--staging_location=gs://{BUCKET}/staging",
         f"--sdk_container_image={IMAGE}",
-        "--service_account_email=worker@my-project.iam.gserviceaccount.com",
-        f"--subnetwork=regions/{REGION}/subnetworks/beam-ingest",
+        f"--service_account_email={WORKER}",
+        f"--subnetwork={SUBNETWORK}",
         "--sdk_location=container",
         f"--dataflow_endpoint={dataflow.url}",
         "--no_auth",
     ]
-
-
-def posted_pipeline(storage: StorageEmulator, job: Job) -> beam_runner_api_pb2.Pipeline:
-    url = MessageToDict(Job.pb(job).environment.sdk_pipeline_options)["options"]["pipelineUrl"]
-    return beam_runner_api_pb2.Pipeline.FromString(storage.read(url))
-
-
-def children(pipeline: beam_runner_api_pb2.Pipeline, name: str = "") -> list[str]:
-    """The names of the steps right inside the one called `name`, or of those at the top."""
-    steps = pipeline.components.transforms
-    (root,) = pipeline.root_transform_ids
-    (step,) = [s for key, s in steps.items() if s.unique_name == name or (not name and key == root)]
-    return [steps[inner].unique_name.rpartition("/")[2] for inner in step.subtransforms]
-
-
-def exists(graph_id: str) -> bool:
-    return open_store(f"bigtable:{PROJECT}/{INSTANCE}/{graph_id}/").exists()
 
 
 def test_the_posted_job(
@@ -114,13 +75,13 @@ def test_the_posted_job(
         "team": "mine",
     }
     environment = job.environment
-    assert environment.service_account_email == "worker@my-project.iam.gserviceaccount.com"
+    assert environment.service_account_email == WORKER
     assert f"/{BUCKET}/temp/" in environment.temp_storage_prefix
     assert {"x=1", "shuffle_mode=service"} <= set(environment.experiments)
     assert environment.debug_options.enable_hot_key_logging
     (pool,) = environment.worker_pools
     assert pool.machine_type == "n2-standard-4"
-    assert pool.subnetwork == f"regions/{REGION}/subnetworks/beam-ingest"
+    assert pool.subnetwork == SUBNETWORK
     assert pool.ip_configuration == WorkerIPAddressConfiguration.WORKER_IP_PRIVATE
     assert pool.worker_harness_container_image == IMAGE
     assert pool.autoscaling_settings.max_num_workers == 1  # 16 chunks
@@ -290,7 +251,7 @@ def test_a_job_of_millions_of_chunks_is_small_and_asks_for_memory(
     assert layers == [f"Layer {layer}" for layer in range(2, 13)]
     hints = ram_of_layers(pipeline)
     # The largest groups are where a chunk is as thick as the volume; further up there are fewer faces.
-    assert [layer for layer, ram in hints.items() if ram] == ["Layer 8", "Layer 9", "Layer 10"]
+    assert {layer for layer, ram in hints.items() if ram} == {"Layer 8", "Layer 9", "Layer 10"}
     assert all(16 << 30 < ram < 64 << 30 for ram in hints.values() if ram)
     # As many workers as two Bigtable nodes can serve, not as millions of chunks could keep busy.
     (pool,) = job.environment.worker_pools[:1]
