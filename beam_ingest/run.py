@@ -8,7 +8,8 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 import grpc
@@ -19,9 +20,11 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from beam_ingest import errors, progress, worker
 from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError, StoreError, SubmitError
+from beam_ingest.graphene import ChunkGrid
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.ingest import build_layers
 
+Build: TypeAlias = Callable[[beam.Pipeline], None]
 _LOCAL_RUNNERS = {None, "directrunner", "direct", "fnapirunner"}
 _SMALL_GRID = 256
 """Chunks up to which one process is done before a second one has started."""
@@ -56,37 +59,51 @@ def check_options(options: Mapping[str, Any]) -> None:
 def run_job(
     job: IngestJob, options: Mapping[str, Any], tick: Callable[[], None] = lambda: None, interval: float = 0.5
 ) -> None:
-    """Run a started job to its end.
-
-    Args:
-      job: the job.
-      options: options of Apache Beam by name.
-      tick: called about every `interval` seconds while the job runs.
+    """Run a started job to its end; arguments and further errors as of `run_pipeline`.
 
     Raises:
       ChunksFailedError: when input is bad; the failures are in the store.
       StoreError: when the store cannot be written.
-      WorkerDiedError: when a worker process is gone; the caller should end the process.
-      KeyboardInterrupt: when the user interrupts; what is marked done can be resumed.
     """
     try:
-        if is_local(options):
-            _run_local(job, options, tick, interval)
-        else:
-            _run_elsewhere(job, options, tick, interval)
+        run_pipeline(partial(_build_job, job, options), options, tick, interval)
     except WorkerDiedError:
         raise
     except Exception as error:
         raise _explained(job, error) from error
 
 
-def _run_local(job: IngestJob, options: Mapping[str, Any], tick: Callable[[], None], interval: float) -> None:
+def run_pipeline(
+    build: Build,
+    options: Mapping[str, Any],
+    tick: Callable[[], None] = lambda: None,
+    interval: float = 0.5,
+) -> None:
+    """Run a pipeline to its end.
+
+    Args:
+      build: applies the transforms to the empty pipeline.
+      options: options of Apache Beam by name.
+      tick: called about every `interval` seconds while the pipeline runs.
+
+    Raises:
+      WorkerDiedError: when a worker process is gone; the caller should end the process.
+      KeyboardInterrupt: when the user interrupts; what is marked done can be resumed.
+      Exception: what the runner raises; `known_error` finds our own error in it.
+    """
+    if is_local(options):
+        _run_local(build, options, tick, interval)
+    else:
+        _run_elsewhere(build, options, tick, interval)
+
+
+def _run_local(build: Build, options: Mapping[str, Any], tick: Callable[[], None], interval: float) -> None:
     """Run in a thread, so that this one sees Ctrl-C and the death of a worker process."""
     raised: list[BaseException] = []
 
     def run() -> None:
         try:
-            _run(job, options)
+            _run(build, options)
         except BaseException as error:
             raised.append(error)
 
@@ -112,7 +129,7 @@ def _run_local(job: IngestJob, options: Mapping[str, Any], tick: Callable[[], No
 
 
 def _run_elsewhere(
-    job: IngestJob, options: Mapping[str, Any], tick: Callable[[], None], interval: float
+    build: Build, options: Mapping[str, Any], tick: Callable[[], None], interval: float
 ) -> None:
     """Run in this thread, since some runners install signal handlers, and tick in another."""
     ended = threading.Event()
@@ -125,7 +142,7 @@ def _run_elsewhere(
     ticker = threading.Thread(target=show, name="progress", daemon=True)
     ticker.start()
     try:
-        _run(job, options)
+        _run(build, options)
     finally:
         ended.set()
         ticker.join()
@@ -142,31 +159,35 @@ def submit_job(job: IngestJob, options: Mapping[str, Any]) -> str | None:
       SubmitError: when Dataflow does not take it.
     """
     try:
-        result = _start(job, options)
+        result = _start(partial(_build_job, job, options), options)
     except Exception as error:  # of Beam, of Cloud Storage or of Dataflow
         text = " ".join(str(error).split())
         raise SubmitError(f"graph {job.graph_id}: the job cannot be submitted: {text}") from error
     return result.job_id() if result.has_job else None
 
 
-def _run(job: IngestJob, options: Mapping[str, Any]) -> None:
-    _start(job, options).wait_until_finish()
+def _build_job(job: IngestJob, options: Mapping[str, Any], pipeline: beam.Pipeline) -> None:
+    # Dataflow takes hints on memory, but not together with FlexRS.
+    build_layers(pipeline, job, hints=options.get("flexrs_goal") != "COST_OPTIMIZED")
 
 
-def _start(job: IngestJob, options: Mapping[str, Any]) -> Any:
+def _run(build: Build, options: Mapping[str, Any]) -> None:
+    _start(build, options).wait_until_finish()
+
+
+def _start(build: Build, options: Mapping[str, Any]) -> Any:
     pipeline_options = PipelineOptions([], **options)
     runner: PipelineRunner | str | None = options.get("runner")
     if is_local(options):
-        runner = _local_runner(job, pipeline_options)
+        runner = _local_runner(pipeline_options)
     # Everything that runs is importable: nothing of __main__ has to travel.
     pipeline_options.view_as(SetupOptions).save_main_session = False
     pipeline = beam.Pipeline(runner, options=pipeline_options)
-    # Dataflow takes hints on memory, but not together with FlexRS.
-    build_layers(pipeline, job, hints=options.get("flexrs_goal") != "COST_OPTIMIZED")
+    build(pipeline)
     return pipeline.run()
 
 
-def _local_runner(job: IngestJob, options: PipelineOptions) -> PipelineRunner:
+def _local_runner(options: PipelineOptions) -> PipelineRunner:
     """Beam's in-process runner, with one worker process per core when there is enough to do.
 
     ``DirectRunner`` would first try to download another runner from the internet.
@@ -181,14 +202,14 @@ def _local_runner(job: IngestJob, options: PipelineOptions) -> PipelineRunner:
     return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(worker.command()))
 
 
-def default_workers(job: IngestJob) -> int:
+def default_workers(grid: ChunkGrid) -> int:
     """Worker processes of a local run when nobody says how many."""
-    return 1 if job.grid.chunk_count(2) <= _SMALL_GRID else os.cpu_count() or 1
+    return 1 if grid.chunk_count(2) <= _SMALL_GRID else os.cpu_count() or 1
 
 
 def _explained(job: IngestJob, error: BaseException) -> BaseException:
     """The error that says best what went wrong."""
-    known = _known(error)
+    known = known_error(error)
     if isinstance(known, StoreError):
         return StoreError(f"{known}; when that is mended, --resume finishes the graph")
     store = job.open_store()
@@ -213,7 +234,7 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
     return ChunksFailedError("\n".join(lines))
 
 
-def _known(error: BaseException) -> BeamIngestError | None:
+def known_error(error: BaseException) -> BeamIngestError | None:
     """One of our errors, also out of the text of another process's traceback."""
     text = str(error)
     found = re.findall(r"beam_ingest[\w.]*\.(\w+Error): (.*)", text)

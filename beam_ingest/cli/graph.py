@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from beam_ingest import progress
 from beam_ingest.cli import INTERRUPTED
 from beam_ingest.cli.display import ProgressDisplay, print_submitted, print_summary
+from beam_ingest.cli.temporary import temporary_folder
 from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, SubmitError
@@ -38,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     if is_dataflow(options):
         options = dataflow_options(job, options, arguments.any_region)
     elif is_local(options):
-        options.setdefault("direct_num_workers", default_workers(job))
+        options.setdefault("direct_num_workers", default_workers(job.grid))
     check_options(options)
     if arguments.overwrite:
         confirm_overwrite(job, arguments.yes)
@@ -91,7 +89,7 @@ def _submit(job: IngestJob, store: Store, options: dict[str, Any]) -> None:
 def _build(job: IngestJob, store: Store, options: dict[str, Any], start: float) -> int:
     """Run the job to its end, and say what it built."""
     try:
-        with _temporary_folder(is_local(options)), ProgressDisplay(store, job) as display:
+        with temporary_folder(is_local(options)), ProgressDisplay(store, job) as display:
             run_job(job, options, display.update)
     except (KeyboardInterrupt, WorkerDiedError) as error:
         what = error if isinstance(error, WorkerDiedError) else "interrupted"
@@ -107,23 +105,6 @@ def _build(job: IngestJob, store: Store, options: dict[str, Any], start: float) 
     store.finish()
     print_summary(job, store.place, status, time.monotonic() - start)
     return 0
-
-
-@contextmanager
-def _temporary_folder(own: bool) -> Iterator[None]:
-    """Keep what a local run leaves in the folder for temporary files in one that goes with it.
-
-    Other runners tidy up after themselves, when the process ends.
-    """
-    if not own:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="beam-ingest-", ignore_cleanup_errors=True) as folder:
-        previous, tempfile.tempdir = tempfile.tempdir, folder
-        try:
-            yield
-        finally:
-            tempfile.tempdir = previous
 
 
 def confirm_overwrite(job: IngestJob, yes: bool) -> None:
