@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
-from beam_ingest.stores.base import Cell, Row, Store, WriteReport
+from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
 
-__all__ = ["Cell", "Row", "Store", "WriteReport", "open_store", "store_url"]
+__all__ = ["Cell", "Row", "Store", "StoredCell", "WriteReport", "open_store", "store_url"]
 
 _FORMS = "sqlite:PATH or bigtable:PROJECT/INSTANCE"
 

@@ -19,6 +19,9 @@ class Cell(NamedTuple):
     """Microseconds since 1970, a whole number of milliseconds."""
 
 
+StoredCell: TypeAlias = tuple[bytes, str, bytes, int, bytes]
+"""Row key, family, qualifier, timestamp and value of one version of a cell."""
+
 Row: TypeAlias = Mapping[ColumnName, Cell]
 
 
@@ -83,6 +86,13 @@ class Store(ABC):
     @abstractmethod
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         """Rows with start <= key < end, in order of their keys."""
+
+    @abstractmethod
+    def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
+        """Every version of every cell with start <= key < end, in order of the keys.
+
+        An `end` of b"" is the end of the table.
+        """
 
     @abstractmethod
     def delete_rows(self, keys: Iterable[bytes]) -> None:

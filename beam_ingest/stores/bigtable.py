@@ -26,7 +26,7 @@ from google.cloud.bigtable_v2.types import MutateRowsResponse
 from google.cloud.environment_vars import BIGTABLE_EMULATOR
 
 from beam_ingest.errors import StoreError
-from beam_ingest.stores.base import Cell, Row, Store, WriteReport
+from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
 from beam_ingest.stores.flow import FEATURES, RateLimiter
 from beam_ingest.stores.mutate_rows import Batch, encode_batches, encode_head
 from beam_ingest.table import FAMILIES, Cells, ColumnName
@@ -222,6 +222,14 @@ class BigtableStore(Store):
 
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         return self._read(start_key=start, end_key=end)
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
+        with self._errors("read"):
+            for row in self._open().read_rows(start_key=start, end_key=end):
+                for family, columns in row.cells.items():
+                    for qualifier, versions in columns.items():
+                        for cell in versions:
+                            yield row.row_key, family, qualifier, cell.timestamp_micros, cell.value
 
     def delete_rows(self, keys: Iterable[bytes]) -> None:
         with self._errors("written"):

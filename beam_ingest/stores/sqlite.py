@@ -16,7 +16,7 @@ from itertools import groupby, repeat
 from pathlib import Path
 
 from beam_ingest.errors import StoreError
-from beam_ingest.stores.base import Cell, Row, Store, WriteReport
+from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
 from beam_ingest.table import Cells, ColumnName
 
 _SCHEMA = """
@@ -32,6 +32,7 @@ CREATE TABLE cells (
 _COLUMNS = {"row_key", "family", "qualifier", "timestamp", "value"}
 _INSERT = "INSERT OR REPLACE INTO cells (row_key, family, qualifier, timestamp, value) VALUES (?, ?, ?, ?, ?)"
 _SELECT = "SELECT row_key, family, qualifier, value, timestamp FROM cells WHERE "
+_SCAN = "SELECT row_key, family, qualifier, timestamp, value FROM cells WHERE "
 _ORDER = " ORDER BY row_key, family, qualifier, timestamp"
 _WAIT_SECONDS = 600.0
 """How long a writer waits for the others: transactions are short, so this means a dead disk."""
@@ -109,6 +110,11 @@ class SQLiteStore(Store):
 
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         return self._rows("row_key >= ? AND row_key < ?", (start, end))
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
+        where, parameters = ("row_key >= ? AND row_key < ?", (start, end)) if end else ("row_key >= ?", (start,))
+        with self._errors("read"):
+            yield from self._open().execute(_SCAN + where + _ORDER, parameters)
 
     def delete_rows(self, keys: Iterable[bytes]) -> None:
         with self._errors("written"):
