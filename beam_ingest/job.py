@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from beam_ingest import progress, table
+from beam_ingest import failures, progress, table
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, GraphExistsError
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
@@ -204,10 +204,10 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
                 f"{store.place}: it was begun with {differs}; "
                 "resume it as it was begun, or build it anew with --overwrite"
             )
-    if any(failure.layer > ATOMIC_LAYER for failure in progress.read_failures(store)):
+    if any(failure.layer > ATOMIC_LAYER for failure in failures.read_failures(store)):
         # The files of two chunks disagreed. To mend them changes chunks that are written already.
         _clear(job, store, manifest.timestamp)
-    progress.clear_failures(store)
+    failures.clear_failures(store)
     return replace(job, timestamp=manifest.timestamp, resume=True)
 
 

@@ -3,14 +3,13 @@
 * ``beam_ingest``: the manifest, which says what is built and how;
 * ``beam_ingest/%020d``: one row per built chunk, written after all of its cells;
 * ``beam_ingest/roots/%020d``: the same for each chunk's share of the roots;
-* ``beam_ingest/failed/%020d``: one row per chunk that could not be built, a cell for each file at fault.
+* ``beam_ingest/failed/%020d``: one row per chunk that could not be built (`beam_ingest.failures`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 from zlib import crc32
@@ -28,14 +27,12 @@ from beam_ingest.table import Cells, ColumnName
 MANIFEST_KEY = b"beam_ingest"
 _CHUNK_PREFIX = b"beam_ingest/"
 _ROOTS_PREFIX = b"beam_ingest/roots/"
-_FAILED_PREFIX = b"beam_ingest/failed/"
 _MANIFEST = ColumnName("0", b"manifest")
 _COUNTS = ColumnName("0", b"counts")
 _CHECKSUM_BYTES = 8
 _MILLISECONDS = ColumnName("0", b"milliseconds")
-SHOWN_FAILURES = 5
-"""How many failures are shown where there may be millions."""
-_AFTER_DIGITS = b":"  # the character after 9
+AFTER_DIGITS = b":"
+"""The character after 9: the end of a range of keys that go on with digits."""
 
 
 @dataclass(frozen=True)
@@ -112,36 +109,6 @@ def done_cells(key: bytes, counts: Counts, cells_checksum: int, milliseconds: in
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A file because of which a chunk could not be built.
-
-    Attributes:
-      layer: the chunk's layer.
-      chunk: its coordinates, ``x_y_z``.
-      file: the file at fault.
-      cause: one line that says what was expected and found, and what to do.
-      when: seconds since 1970.
-    """
-
-    layer: int
-    chunk: str
-    file: str
-    cause: str
-    when: float
-
-    @classmethod
-    def now(cls, layer: int, chunk: str, file: str, cause: str) -> Failure:
-        """A failure of this moment."""
-        return cls(layer, chunk, file, cause, round(time.time(), 3))
-
-    def cells(self, chunk_id: int) -> Cells:
-        """The cell that keeps it, in the chunk's row: one for each file."""
-        key = _FAILED_PREFIX + b"%020d" % chunk_id
-        name = ColumnName("0", b"failure_" + self.file.rpartition("/")[2].encode())
-        return [table.single(name, key, json.dumps(asdict(self)).encode())]
-
-
-@dataclass(frozen=True)
 class LayerStatus:
     """Progress of one layer.
 
@@ -173,7 +140,7 @@ def is_complete(layers: list[LayerStatus], scope: Scope) -> bool:
 def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
     """Progress of every layer, from the store itself."""
     layers, counts, times = [], [], []
-    for key, row in store.read_range(_CHUNK_PREFIX + b"0", _CHUNK_PREFIX + _AFTER_DIGITS):
+    for key, row in store.read_range(_CHUNK_PREFIX + b"0", _CHUNK_PREFIX + AFTER_DIGITS):
         if _COUNTS not in row:
             continue
         layers.append(grid.layer_of(int(key[len(_CHUNK_PREFIX) :])))
@@ -197,18 +164,6 @@ def read_done(store: Store, keys: list[bytes]) -> dict[bytes, int]:
         for key, row in store.read_rows(keys).items()
         if _COUNTS in row
     }
-
-
-def read_failures(store: Store) -> list[Failure]:
-    """Why chunks could not be built, in order of layer, chunk id and file."""
-    rows = store.read_range(_FAILED_PREFIX + b"0", _FAILED_PREFIX + _AFTER_DIGITS)
-    return [Failure(**json.loads(cell.value)) for _, row in rows for cell in row.values()]
-
-
-def clear_failures(store: Store) -> None:
-    """Forget the failures of an earlier attempt."""
-    rows = store.read_range(_FAILED_PREFIX + b"0", _FAILED_PREFIX + _AFTER_DIGITS)
-    store.delete_rows([key for key, _ in list(rows)])
 
 
 @dataclass(frozen=True)

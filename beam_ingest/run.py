@@ -18,7 +18,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from beam_ingest import errors, progress, worker
+from beam_ingest import errors, failures, worker
 from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError, StoreError, SubmitError
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.job import IngestJob
@@ -214,24 +214,13 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
         return StoreError(f"{known}; when that is mended, --resume finishes the graph")
     store = job.open_store()
     try:
-        failures = progress.read_failures(store)
+        failed = failures.summarise(store)
     finally:
         store.close()
-    if not failures:
+    if failed is None:
         return known or error
-    total = job.grid.chunk_count(failures[0].layer)
-    causes = list(dict.fromkeys(failure.cause for failure in failures))  # two chunks may fail for one cause
-    lines = causes[: progress.SHOWN_FAILURES]
-    if len(causes) > progress.SHOWN_FAILURES:
-        lines.append(
-            f"... and {len(causes) - progress.SHOWN_FAILURES} more; `beam-ingest status --json` has them all"
-        )
-    count = len({failure.chunk for failure in failures})
-    lines.append(
-        f"{count} of {total} chunks failed at layer {failures[0].layer}; "
-        "mend the input and run the same command with --resume"
-    )
-    return ChunksFailedError("\n".join(lines))
+    total = job.grid.chunk_count(failed.layer)
+    return ChunksFailedError("\n".join(failed.lines(job.graph_id, job.dataset.path, total)))
 
 
 def known_error(error: BaseException) -> BeamIngestError | None:

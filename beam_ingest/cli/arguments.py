@@ -69,6 +69,10 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     )
     status.add_argument("--settings", metavar="FILE", help="show the state of its Dataflow job too")
 
+    failures = verb("failures", "list the chunks that could not be built, and why")
+    _add_graph(failures)
+    failures.add_argument("--json", action="store_true", help="for programs: a line for each")
+
     launch = verb("launch", "build a graph on Dataflow, with the flex template that make template made")
     _add_graph_options(launch)
     _add_settings(launch)

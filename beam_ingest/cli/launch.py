@@ -11,6 +11,7 @@ from beam_ingest.cli.template import parameters
 from beam_ingest.dataflow import check_places, console_url, labels, read_region_clusters
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, SubmitError
+from beam_ingest.failures import summarise
 from beam_ingest.inputs.files import Folder
 from beam_ingest.job import IngestJob, refuse_existing
 from beam_ingest.settings import Settings
@@ -61,7 +62,7 @@ def _wait(job: IngestJob, settings: Settings, job_id: str) -> None:
     if ended.done:
         return
     store = job.open_store()
-    failures = progress.read_failures(store) if store.exists() else []
-    causes = [failure.cause for failure in failures[: progress.SHOWN_FAILURES]]
+    failed = summarise(store) if store.exists() else None
+    lines = failed.lines(job.graph_id, job.dataset.path, job.grid.chunk_count(failed.layer)) if failed else []
     page = console_url(settings.project, settings.region, job_id)
-    raise SubmitError("\n".join([*causes, f"job {job_id} ended as {ended.state}: {page}"]))
+    raise SubmitError("\n".join([*lines, f"job {job_id} ended as {ended.state}: {page}"]))

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from beam_ingest import flex, progress
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import StoreError
+from beam_ingest.failures import read_failures, summarise
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.scope import Scope
 from beam_ingest.settings import Settings
@@ -32,11 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not job.ended and not store.exists():
             print("the launcher has not made the table yet")
             return 0
-    if not store.exists():
-        raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
-    manifest = progress.read_manifest(store)
-    if manifest.graph_id != arguments.graph_id:
-        raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {arguments.graph_id}")
+    manifest = read_graph(store, arguments.graph_id)
     # As the graph was begun: the dataset file may be another by now.
     begun = Dataset.from_text(manifest.dataset, dataset.path)
     grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
@@ -51,11 +48,25 @@ def run(arguments: argparse.Namespace) -> int:
         print()
 
 
+def read_graph(store: Store, graph_id: str) -> progress.Manifest:
+    """The manifest of a graph that is there.
+
+    Raises:
+      StoreError: when it is not, or the store holds another one.
+    """
+    if not store.exists():
+        raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
+    manifest = progress.read_manifest(store)
+    if manifest.graph_id != graph_id:
+        raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {graph_id}")
+    return manifest
+
+
 def _show(
     store: Store, manifest: progress.Manifest, layers: list[progress.LayerStatus], as_json: bool
 ) -> None:
-    failures = progress.read_failures(store)
     if as_json:
+        failures = list(read_failures(store))
         content = {
             "graph_id": manifest.graph_id,
             "place": store.place,
@@ -69,7 +80,8 @@ def _show(
         return
     for layer in layers:
         print(layer.line, flush=True)
-    if failures:
-        print(f"failed  : {len({failure.chunk for failure in failures})}", flush=True)
-        for failure in failures[: progress.SHOWN_FAILURES]:
-            print(f"  {failure.cause}", flush=True)
+    failed = summarise(store)
+    if failed:
+        print(f"failed  : {failed.chunks}", flush=True)
+        for cause in failed.causes:
+            print(f"  {cause}", flush=True)

@@ -13,6 +13,7 @@ import numpy as np
 from beam_ingest import progress
 from beam_ingest.build import Builder, Built, Families, chunk_name
 from beam_ingest.errors import ChunksFailedError, EmptyInputError, InputError
+from beam_ingest.failures import Failure, summarise
 from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.inputs.files import Folder
 from beam_ingest.job import IngestJob
@@ -25,7 +26,7 @@ from beam_ingest.pipeline.coding import (
     unpack_blobs,
 )
 from beam_ingest.pipeline.sink import Write
-from beam_ingest.progress import Counts, Failure
+from beam_ingest.progress import Counts
 from beam_ingest.scope import BLOCK_LAYER, Scope
 
 _MESSAGES, _FAMILIES, _UNITS = "messages", "families", "units"
@@ -224,8 +225,8 @@ class _BuildParent(_BuildChunks):
 def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUnit:
     """What is written of a chunk that cannot be built."""
     layer, name = job.grid.layer_of(chunk_id), chunk_name(job.grid.chunk_coords(chunk_id))
-    failures = [Failure.now(layer, name, error.file, str(error)) for error in errors]
-    cells = [column for failure in failures for column in failure.cells(chunk_id)]
+    found = [Failure.now(layer, name, error.file, str(error)) for error in errors]
+    cells = [column for each in found for column in each.cells(chunk_id)]
     return WriteUnit(b"", Counts(failed=1), 0, cells)
 
 
@@ -233,7 +234,7 @@ def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:
     """End the job when chunks of `layer` could not be built, or when there is nothing to build from.
 
     Raises:
-      ChunksFailedError: with the number of the chunks.
+      ChunksFailedError: with the first causes and the number of the chunks: what a job's page shows.
       EmptyInputError: when layer 2 has no supervoxel, and files that might have some are absent.
     """
     if layer == ATOMIC_LAYER and counts.missing and not counts.supervoxels and not counts.failed:
@@ -244,8 +245,13 @@ def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:
             f"({counts.missing} files are absent); correct {key} in {source.path}, then use --overwrite"
         )
     if counts.failed:
+        store = job.open_store()
+        failed = summarise(store)
+        store.close()
+        total = job.grid.chunk_count(layer)
+        lines = failed.lines(job.graph_id, job.dataset.path, total) if failed else []
         raise ChunksFailedError(
-            f"{counts.failed} of {job.grid.chunk_count(layer)} chunks failed at layer {layer}"
+            "\n".join(lines) or f"{counts.failed} of {total} chunks failed at layer {layer}"
         )
 
 

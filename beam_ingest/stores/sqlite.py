@@ -112,7 +112,9 @@ class SQLiteStore(Store):
         return self._rows("row_key >= ? AND row_key < ?", (start, end))
 
     def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
-        where, parameters = ("row_key >= ? AND row_key < ?", (start, end)) if end else ("row_key >= ?", (start,))
+        where, parameters = (
+            ("row_key >= ? AND row_key < ?", (start, end)) if end else ("row_key >= ?", (start,))
+        )
         with self._errors("read"):
             yield from self._open().execute(_SCAN + where + _ORDER, parameters)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from beam_ingest import Dataset, __version__, make_job, start_job, store_url
+from beam_ingest.failures import Failure
 from beam_ingest.job import IngestJob
-from beam_ingest.progress import Failure
 from tests.conftest import Cli
 from tests.dataflow.clusters import ClustersProxy
 from tests.dataflow.gcloud import Gcloud
@@ -205,6 +205,8 @@ def test_waiting_for_a_job_that_fails_shows_why(
     (told,) = cloud.jobs
     assert outcome.err.splitlines() == [
         cause,
+        f"1 of 16 chunks failed at layer 2; `beam-ingest failures {graph_id} '{remote}'` lists them; "
+        "mend the input and run the same command with --resume",
         f"beam-ingest: job {told['id']} ended as JOB_STATE_FAILED: "
         f"https://console.cloud.google.com/dataflow/jobs/{REGION}/{told['id']}?project={PROJECT}",
     ]

@@ -1,0 +1,31 @@
+"""``beam-ingest failures``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+
+from beam_ingest.cli.status import read_graph
+from beam_ingest.dataset import Dataset
+from beam_ingest.failures import read_failures
+from beam_ingest.stores import open_store, store_url
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the chunks that could not be built, and why."""
+    dataset = Dataset.from_file(arguments.dataset)
+    store = open_store(store_url(dataset, arguments.graph_id, arguments.store))
+    read_graph(store, arguments.graph_id)
+    listed = 0
+    for failure in read_failures(store):
+        listed += 1
+        if arguments.json:  # a line each, since there may be millions
+            print(json.dumps(asdict(failure)))
+        else:
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(failure.when))
+            print(f"layer {failure.layer} chunk {failure.chunk} {when}\n  {failure.cause}")
+    if not listed and not arguments.json:
+        print("no chunk has failed")
+    return 0

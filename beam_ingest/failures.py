@@ -1,0 +1,121 @@
+"""Chunks that could not be built: rows ``beam_ingest/failed/%020d``, a cell for each file at fault."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+from beam_ingest.progress import AFTER_DIGITS
+from beam_ingest.stores.base import Store
+from beam_ingest.table import Cells, ColumnName, single
+
+SHOWN = 5
+"""How many failures are shown where there may be millions."""
+_PREFIX = b"beam_ingest/failed/"
+_ROWS_PER_REMOVAL = 1000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file because of which a chunk could not be built.
+
+    Attributes:
+      layer: the chunk's layer.
+      chunk: its coordinates, ``x_y_z``.
+      file: the file at fault.
+      cause: one line that says what was expected and found, and what to do.
+      when: seconds since 1970.
+    """
+
+    layer: int
+    chunk: str
+    file: str
+    cause: str
+    when: float
+
+    @classmethod
+    def now(cls, layer: int, chunk: str, file: str, cause: str) -> Failure:
+        """A failure of this moment."""
+        return cls(layer, chunk, file, cause, round(time.time(), 3))
+
+    def cells(self, chunk_id: int) -> Cells:
+        """The cell that keeps it, in the chunk's row: one for each file."""
+        key = _PREFIX + b"%020d" % chunk_id
+        name = ColumnName("0", b"failure_" + self.file.rpartition("/")[2].encode())
+        return [single(name, key, json.dumps(asdict(self)).encode())]
+
+    @property
+    def kind(self) -> str:
+        """The cause without what differs from chunk to chunk: names of files and numbers."""
+        return re.sub(r"[\d.,]+", "#", self.cause.replace(self.file, ""))
+
+
+def read_failures(store: Store) -> Iterator[Failure]:
+    """Why chunks could not be built, in order of layer, chunk id and file."""
+    for _, row in store.read_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS):
+        for cell in row.values():
+            yield Failure(**json.loads(cell.value))
+
+
+def clear_failures(store: Store) -> None:
+    """Forget the failures of an earlier attempt."""
+    keys = (key for key, _ in store.read_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS))
+    while some := list(islice(keys, _ROWS_PER_REMOVAL)):
+        store.delete_rows(some)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What there is to say of failures, be they millions.
+
+    Attributes:
+      chunks: chunks that failed.
+      layer: the lowest layer of them.
+      causes: the first few different causes.
+      more: different causes besides.
+      alike: whether all causes are of one kind.
+    """
+
+    chunks: int
+    layer: int
+    causes: list[str]
+    more: int
+    alike: bool
+
+    def lines(self, graph_id: str, dataset: str, total: int) -> list[str]:
+        """For people: causes, how many chunks of `total` failed, and the commands that follow."""
+        lines = list(self.causes)
+        if self.more:
+            lines.append(f"... and {self.more} more")
+        alike = ", all in the same way" if self.alike and self.chunks > 1 else ""
+        listed = f"beam-ingest failures {graph_id} {shlex.quote(dataset)}"
+        lines.append(
+            f"{self.chunks} of {total} chunks failed at layer {self.layer}{alike}; `{listed}` lists them; "
+            "mend the input and run the same command with --resume"
+        )
+        return lines
+
+
+def summarise(store: Store) -> Summary | None:
+    """Read all failures, keeping few of them; None if there is none."""
+    chunks, layer, last = 0, 0, ""
+    causes: list[str] = []
+    seen: set[int] = set()
+    kinds: set[str] = set()
+    for failure in read_failures(store):
+        chunks += failure.chunk != last  # they come chunk by chunk
+        layer, last = layer or failure.layer, failure.chunk
+        if len(kinds) < 2:
+            kinds.add(failure.kind)
+        mark = hash(failure.cause)
+        if mark not in seen and len(causes) < SHOWN:  # two chunks may fail for one cause
+            causes.append(failure.cause)
+        seen.add(mark)
+    if not chunks:
+        return None
+    return Summary(chunks, layer, causes, len(seen) - len(causes), len(kinds) == 1)
