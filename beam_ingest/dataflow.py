@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.job import IngestJob
-from beam_ingest.stores.clusters import Cluster, read_clusters
 from beam_ingest.version import __version__
+
+if TYPE_CHECKING:
+    from beam_ingest.stores.clusters import Cluster
 
 MACHINE_TYPE = "n2-standard-4"
 """Four processes, one a vCPU, with 4 GB each: layers that need more say so in a hint."""
@@ -84,6 +86,8 @@ def read_region_clusters(job: IngestJob, region: str, any_region: bool = False) 
     project, instance, *_ = job.store.removeprefix("bigtable:").split("/")
     if any_region:
         return []
+    from beam_ingest.stores.clusters import read_clusters  # a slow import
+
     clusters = read_clusters(project, instance)
     here = [cluster for cluster in clusters if cluster.region == region]
     if clusters and not here:

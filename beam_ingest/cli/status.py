@@ -7,13 +7,12 @@ import json
 import time
 from dataclasses import asdict
 
-from beam_ingest import flex, progress
+from beam_ingest import progress
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import StoreError
 from beam_ingest.failures import read_failures, summarise
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.scope import Scope
-from beam_ingest.settings import Settings
 from beam_ingest.stores import Store, open_store, store_url
 
 _SECONDS = 1.0
@@ -24,6 +23,9 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = Dataset.from_file(arguments.dataset)
     place, job = arguments.store, None
     if arguments.settings:
+        from beam_ingest import flex
+        from beam_ingest.settings import Settings
+
         settings = Settings.from_file(arguments.settings)
         place = settings.store_option(dataset, place)
         job = flex.latest(settings, arguments.graph_id)
