@@ -73,6 +73,11 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     _add_graph(failures)
     failures.add_argument("--json", action="store_true", help="for programs: a line for each")
 
+    chunk = verb("chunk", "build one chunk here and now, show everything about it, and write nothing")
+    _add_graph(chunk)
+    chunk.add_argument("layer", metavar="LAYER", type=int, help="its layer, 2 or above")
+    chunk.add_argument("coords", metavar=("X", "Y", "Z"), type=int, nargs=3, help="its coordinates")
+
     launch = verb("launch", "build a graph on Dataflow, with the flex template that make template made")
     _add_graph_options(launch)
     _add_settings(launch)

@@ -193,6 +193,30 @@ def _check_records(grid: ChunkGrid, kind: str, chunks: tuple[int, ...], records:
             check.edges(ChunkEdges(**{edges[kind]: Edges(first, second)}), file)
 
 
+def assemble_chunk(
+    grid: ChunkGrid,
+    coords: Coordinates,
+    payloads: Sequence[Payload],
+    data_version: int,
+    resolution: tuple[float, float, float],
+) -> tuple[ChunkEdges, Mapping]:
+    """A layer-2 chunk's edges and mapping out of payloads among which are all of its own and its neighbours'.
+
+    Args:
+      grid: the chunk grid.
+      coords: the chunk.
+      payloads: in any order.
+      data_version: layout of edge records.
+      resolution: of `assemble_edges`.
+    """
+    chunk = grid.chunk_id(SUPERVOXEL_LAYER, coords)
+    near = {chunk, *face_neighbours(grid, chunk)}
+    ordered = sorted(payloads, key=lambda p: (p.name, p.chunks))
+    own = [p for p in ordered if p.kind != REMAP and chunk in p.chunks]
+    joined = [p for p in ordered if p.kind == REMAP and p.chunks[0] in near]
+    return assemble_edges(chunk, own, data_version, resolution), assemble_mapping(joined)
+
+
 def assemble_edges(
     chunk: int, payloads: Sequence[Payload], data_version: int, resolution: tuple[float, float, float]
 ) -> ChunkEdges:

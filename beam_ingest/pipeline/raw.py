@@ -14,13 +14,12 @@ import numpy as np
 
 from beam_ingest.build import chunk_name
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER
+from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.inputs.agglomeration import (
     REMAP,
     Payload,
     ShardFile,
-    assemble_edges,
-    assemble_mapping,
+    assemble_chunk,
     face_neighbours,
     read_shard,
     shard_files,
@@ -152,7 +151,6 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
                 payloads.append(Payload(kind.decode(), name.decode(), chunks, data))
             else:
                 absent += int.from_bytes(rest[0], "little")
-        payloads.sort(key=lambda p: (p.name, p.chunks))  # grouping gives them in any order
         block_chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
         counts = np.zeros(len(block_chunks), "<i8")
         counts[:1] = absent
@@ -163,17 +161,12 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
 
     def _files(self, coords: tuple[int, int, int], payloads: list[Payload]) -> list[bytes | None]:
         """A chunk's edges and components files; None when nothing would be in them."""
-        source, grid = self._job.dataset, self._job.grid
-        assert source.data_version is not None
-        chunk = grid.chunk_id(SUPERVOXEL_LAYER, coords)
-        near = {chunk, *face_neighbours(grid, chunk)}
-        own = [p for p in payloads if p.kind != REMAP and chunk in p.chunks]
-        joined = [p for p in payloads if p.kind == REMAP and p.chunks[0] in near]
-        edges = assemble_edges(chunk, own, source.data_version, self._job.resolution)
-        mapping = assemble_mapping(joined)
+        job = self._job
+        assert job.dataset.data_version is not None
+        edges, mapping = assemble_chunk(job.grid, coords, payloads, job.dataset.data_version, job.resolution)
         edges_file = encode_chunk_edges(edges) if len(edges) else None
         components_file = encode_components(mapping) if mapping.ids.size else None
-        if self._scope.writes(grid.chunk_id(ATOMIC_LAYER, coords)):
+        if self._scope.writes(job.grid.chunk_id(ATOMIC_LAYER, coords)):
             if self._edges and edges_file:
                 self._edges.write({edges_file_name(coords): edges_file})
             if self._components and components_file:

@@ -1,0 +1,77 @@
+"""``beam-ingest chunk``."""
+
+from __future__ import annotations
+
+import argparse
+import traceback
+from dataclasses import replace
+
+from beam_ingest import progress
+from beam_ingest.build import Builder, chunk_name
+from beam_ingest.cli.display import size
+from beam_ingest.cli.status import read_graph
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest.graphene import ATOMIC_LAYER
+from beam_ingest.job import IngestJob, make_job
+from beam_ingest.replay import build_chunk, chunks_below, read_inputs
+from beam_ingest.stores import Store, open_store, store_url
+
+_SHOWN_FILES = 8
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build one chunk and show everything about it."""
+    dataset = Dataset.from_file(arguments.dataset)
+    url = store_url(dataset, arguments.graph_id, arguments.store)
+    store = open_store(url)
+    options = read_graph(store, arguments.graph_id).options
+    job = replace(make_job(arguments.graph_id, dataset, url, **options), test=False)
+    layer, coords = arguments.layer, tuple(arguments.coords)
+    _check_place(job, layer, coords)
+    below = chunks_below(job.grid, layer, coords)
+    inputs = below[ATOMIC_LAYER]
+    print(f"chunk {chunk_name(coords)} of layer {layer}, from the files of {len(inputs)} chunks of layer 2")
+    try:
+        contents = read_inputs(job, inputs)
+        for at, edges, components in contents[:_SHOWN_FILES]:
+            for file, data in zip(Builder(job).files(at), (edges, components), strict=True):
+                print(f"  read   {file}  {'absent' if data is None else size(len(data))}")
+        if len(contents) > _SHOWN_FILES:
+            print(f"  ...    and {len(contents) - _SHOWN_FILES} chunks more")
+        built = build_chunk(job, layer, coords, contents)
+    except BeamIngestError:
+        traceback.print_exc()
+        raise
+    counts = built.counts
+    print(f"  edges  {counts.edges:,}, supervoxels {counts.supervoxels:,}, nodes {counts.nodes:,}")
+    for column in built.cells:
+        name = f"{column.name.family}:{column.name.qualifier.decode()}"
+        print(f"  write  {name}  {column.keys.size:,} cells, {size(column.nbytes)}")
+    print(f"  send   {len(built.messages)} messages, {size(sum(len(data) for _, data in built.messages))}")
+    _compare(store, job, layer, coords, progress.checksum(built.cells))
+    print("nothing was written")
+    return 0
+
+
+def _check_place(job: IngestJob, layer: int, coords: tuple[int, int, int]) -> None:
+    grid = job.grid
+    if not ATOMIC_LAYER <= layer <= grid.root_layer:
+        raise ConfigError(f"layer {layer}: expected {ATOMIC_LAYER} to {grid.root_layer}")
+    bounds = grid.bounds(layer)
+    if not all(0 <= at < n for at, n in zip(coords, bounds, strict=True)):
+        raise ConfigError(
+            f"chunk {chunk_name(coords)}: layer {layer} has {chunk_name(bounds).replace('_', ' x ')} chunks"
+        )
+
+
+def _compare(store: Store, job: IngestJob, layer: int, coords: tuple[int, int, int], checksum: int) -> None:
+    """Say what the graph has of it."""
+    root = layer == job.grid.root_layer
+    key = progress.ROOT_EDGES_KEY if root else progress.chunk_key(job.grid.chunk_id(layer, coords))
+    done = progress.read_done(store, [key])
+    if not done:
+        print("  graph  it is not built there")
+    else:
+        cells = "the same cells" if done[key] == checksum else "other cells: other input"
+        print(f"  graph  it is built there, with {cells}")
