@@ -76,3 +76,7 @@ class InputError(BeamIngestError):
 
 class ChunksFailedError(BeamIngestError):
     """Chunks of one layer could not be built; the job stopped before the next layer."""
+
+
+class HopelessError(ChunksFailedError):
+    """Not one chunk of many could be built: the job stopped in the midst of a layer."""

@@ -19,7 +19,14 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from beam_ingest import errors, failures, worker
-from beam_ingest.errors import BeamIngestError, ChunksFailedError, ConfigError, StoreError, SubmitError
+from beam_ingest.errors import (
+    BeamIngestError,
+    ChunksFailedError,
+    ConfigError,
+    HopelessError,
+    StoreError,
+    SubmitError,
+)
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.ingest import build_layers
@@ -220,7 +227,10 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
     if failed is None:
         return known or error
     total = job.grid.chunk_count(failed.layer)
-    return ChunksFailedError("\n".join(failed.lines(job.graph_id, job.dataset.path, total)))
+    lines = failed.lines(job.graph_id, job.dataset.path, total)
+    if isinstance(known, HopelessError):
+        lines.insert(-1, "the job stopped early, since not one chunk could be built")
+    return ChunksFailedError("\n".join(lines))
 
 
 def known_error(error: BaseException) -> BeamIngestError | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from beam_ingest import progress
 from beam_ingest.build import Builder, chunk_name
-from beam_ingest.cli.display import size
+from beam_ingest.cli.sizes import size
 from beam_ingest.cli.status import read_graph
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError

@@ -10,19 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from beam_ingest import progress
+from beam_ingest.cli.sizes import size
 from beam_ingest.dataflow import console_url
 from beam_ingest.job import IngestJob
 from beam_ingest.progress import Counts, LayerStatus
 from beam_ingest.stores import Store
-
-
-def size(count: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
 
 
 class ProgressDisplay:

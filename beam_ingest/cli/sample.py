@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from beam_ingest.cli.display import size
+from beam_ingest.cli.sizes import size
 from beam_ingest.errors import StoreError
 from beam_ingest.sample import SampleSpec, write_sample
 

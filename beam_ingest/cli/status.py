@@ -6,8 +6,10 @@ import argparse
 import json
 import time
 from dataclasses import asdict
+from datetime import timedelta
 
 from beam_ingest import progress
+from beam_ingest.cli.sizes import size
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import StoreError
 from beam_ingest.failures import read_failures, summarise
@@ -16,6 +18,8 @@ from beam_ingest.scope import Scope
 from beam_ingest.stores import Store, open_store, store_url
 
 _SECONDS = 1.0
+_WINDOW_SECONDS = 60.0
+"""Rates are of the last minute: long enough to be calm, short enough to show that something has changed."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,9 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
     begun = Dataset.from_text(manifest.dataset, dataset.path)
     grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
     scope = Scope(grid, manifest.options["test"])
+    speed = Speed()
     while True:
         layers = progress.read_status(store, grid)
-        _show(store, manifest, layers, arguments.json)
+        _show(store, manifest, layers, arguments.json, speed.of(layers, time.monotonic()))
         if not arguments.watch or progress.is_complete(layers, scope):
             return 0
         store.close()  # lest it be removed meanwhile, and we go on reading the removed one
@@ -64,8 +69,38 @@ def read_graph(store: Store, graph_id: str) -> progress.Manifest:
     return manifest
 
 
+class Speed:
+    """How fast layers are built, from looks at their progress; the first look tells nothing yet."""
+
+    def __init__(self) -> None:
+        self._looks: list[tuple[float, list[progress.LayerStatus]]] = []
+
+    def of(self, layers: list[progress.LayerStatus], now: float) -> dict[int, str]:
+        """What to say of each layer that is being built: rate, time left, bytes written.
+
+        Args:
+          layers: their progress.
+          now: seconds of any clock.
+        """
+        self._looks.append((now, layers))
+        while now - self._looks[0][0] > _WINDOW_SECONDS:
+            self._looks.pop(0)
+        then, before = self._looks[0]
+        said = {}
+        for old, new in zip(before, layers, strict=True):
+            if new.done > old.done and new.done < new.total:
+                rate = (new.done - old.done) / (now - then)
+                left = timedelta(seconds=round((new.total - new.done) / rate))
+                said[new.layer] = f"{rate:.1f} chunks/s, {left} left, {size(new.counts.nbytes)} written"
+        return said
+
+
 def _show(
-    store: Store, manifest: progress.Manifest, layers: list[progress.LayerStatus], as_json: bool
+    store: Store,
+    manifest: progress.Manifest,
+    layers: list[progress.LayerStatus],
+    as_json: bool,
+    speed: dict[int, str],
 ) -> None:
     if as_json:
         failures = list(read_failures(store))
@@ -81,7 +116,8 @@ def _show(
         print(json.dumps(content), flush=True)
         return
     for layer in layers:
-        print(layer.line, flush=True)
+        said = speed.get(layer.layer)
+        print(f"{layer.line}  {said}" if said else layer.line, flush=True)
     failed = summarise(store)
     if failed:
         print(f"failed  : {failed.chunks}", flush=True)

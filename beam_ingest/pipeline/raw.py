@@ -89,7 +89,7 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
         block = grid.chunk_coords(decode_key(key))
         chunks = [(x, y, z) for x, y, z in grid.children(BLOCK_LAYER, block).tolist()]
         files = shard_files(grid, chunks, partial=self._job.test)
-        absent = 0
+        absent, sound = 0, False
         for shard, data in zip(files, self._folder.read([f.name for f in files]), strict=True):
             path = self._folder.path(shard.name)
             try:
@@ -103,9 +103,12 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
                 yield beam.pvalue.TaggedOutput(_FAILURES, failure(self._job, chunk_id, [error]))
                 continue
             for payload in payloads:
+                sound = True
                 packed = _pack(payload)
                 for target in self._targets(payload):
                     yield beam.pvalue.TaggedOutput(_PAYLOADS, (encode_key(target), packed))
+        if sound:  # told to where failures are counted
+            yield beam.pvalue.TaggedOutput(_FAILURES, WriteUnit(b"", Counts(), 0, []))
         yield beam.pvalue.TaggedOutput(_PAYLOADS, (key, pack_blobs([b"", absent.to_bytes(8, "little")])))
 
     def _may_be_absent(self, shard: ShardFile, path: str) -> None:

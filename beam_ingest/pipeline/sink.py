@@ -11,7 +11,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_ingest import progress
-from beam_ingest.errors import InputChangedError
+from beam_ingest.errors import HopelessError, InputChangedError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import WriteUnit
 from beam_ingest.progress import Counts
@@ -21,6 +21,8 @@ FLUSH_BYTES = 8 << 20
 """A worker holds about so many bytes of cells before it writes them,"""
 FLUSH_SECONDS = 2.0
 """and for about so long, so that `status` moves also where chunks are slow."""
+HOPELESS_CHUNKS = 1000
+"""A worker whose first so many chunks all failed ends the job: the others will fail as well."""
 
 
 @beam.typehints.with_input_types(WriteUnit)
@@ -76,6 +78,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._store = self._job.open_store()
+        self._failed, self._sound = 0, False
 
     def start_bundle(self) -> None:
         self._units = []
@@ -86,12 +89,19 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._units.append(unit)
         self._bytes += unit.nbytes
         self._build_ms.update(unit.milliseconds)
-        if self._bytes >= FLUSH_BYTES or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        self._failed += unit.counts.failed
+        self._sound |= not unit.counts.failed
+        full = self._bytes >= FLUSH_BYTES or time.monotonic() - self._flushed >= FLUSH_SECONDS
+        if full or self._hopeless:
             yield self._flush()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._units:
             yield GlobalWindows.windowed_value(self._flush())
+
+    @property
+    def _hopeless(self) -> bool:
+        return self._failed >= HOPELESS_CHUNKS and not self._sound
 
     def teardown(self) -> None:
         self._store.close()
@@ -120,6 +130,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
             for column in progress.done_cells(unit.mark, unit.counts, checksums[unit.mark], unit.milliseconds)
         ]
         self._report(self._store.write(marks, timestamp))
+        if self._hopeless:
+            raise HopelessError(f"graph {self._job.graph_id}: the first {self._failed} chunks all failed")
         total = _sum(unit.counts for unit in units)
         for name, counter in self._counters.items():
             counter.inc(getattr(total, name))
