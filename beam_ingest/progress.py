@@ -15,7 +15,6 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
 from beam_ingest import table
 from beam_ingest.errors import StoreError
@@ -139,22 +138,21 @@ def is_complete(layers: list[LayerStatus], scope: Scope) -> bool:
 
 def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
     """Progress of every layer, from the store itself."""
-    layers, counts, times = [], [], []
-    for key, row in store.read_range(_CHUNK_PREFIX + b"0", _CHUNK_PREFIX + AFTER_DIGITS):
-        if _COUNTS not in row:
-            continue
-        layers.append(grid.layer_of(int(key[len(_CHUNK_PREFIX) :])))
-        counts.append(row[_COUNTS].value[:-_CHECKSUM_BYTES])
-        times.append(row[_MILLISECONDS].value if _MILLISECONDS in row else bytes(8))
-    layer_of = np.array(layers, np.int64)
-    table_of = np.frombuffer(b"".join(counts), "<i8").reshape(-1, len(fields(Counts)))
-    spent: npt.NDArray[np.int64] = np.frombuffer(b"".join(times), "<i8")
-    status = []
-    for layer in range(ATOMIC_LAYER, grid.root_layer + 1):
-        at = layer_of == layer
-        total = Counts(*table_of[at].sum(axis=0).tolist())
-        status.append(LayerStatus(layer, int(at.sum()), grid.chunk_count(layer), total, int(spent[at].sum())))
-    return status
+    return [read_layer(store, grid, layer) for layer in range(ATOMIC_LAYER, grid.root_layer + 1)]
+
+
+def read_layer(store: Store, grid: ChunkGrid, layer: int) -> LayerStatus:
+    """Progress of one layer, whose rows follow each other, since ids begin with the layer."""
+    first = grid.chunk_id(layer, (0, 0, 0))
+    end = first + (1 << (64 - grid.layer_id_bits))
+    counts, times = [], []
+    for _, row in store.read_range(chunk_key(first), chunk_key(end)):
+        if _COUNTS in row:
+            counts.append(row[_COUNTS].value[:-_CHECKSUM_BYTES])
+            times.append(row[_MILLISECONDS].value if _MILLISECONDS in row else bytes(8))
+    total = np.frombuffer(b"".join(counts), "<i8").reshape(-1, len(fields(Counts))).sum(axis=0)
+    spent = int(np.frombuffer(b"".join(times), "<i8").sum())
+    return LayerStatus(layer, len(counts), grid.chunk_count(layer), Counts(*total.tolist()), spent)
 
 
 def read_done(store: Store, keys: list[bytes]) -> dict[bytes, int]:

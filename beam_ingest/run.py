@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -33,6 +34,8 @@ from beam_ingest.pipeline.ingest import build_layers
 
 Build: TypeAlias = Callable[[beam.Pipeline], None]
 _LOCAL_RUNNERS = {None, "directrunner", "direct", "fnapirunner"}
+_PAUSE_PER_TICK = 20
+"""Ticks read the progress of millions of chunks, and may take one part in so many of the time."""
 _SMALL_GRID = 256
 """Chunks up to which one process is done before a second one has started."""
 
@@ -125,10 +128,10 @@ def _run_local(build: Build, options: Mapping[str, Any], tick: Callable[[], None
     try:
         thread = threading.Thread(target=run, name="pipeline", daemon=True)
         thread.start()
+        pause = interval
         while thread.is_alive() and not raised:
-            thread.join(interval)
-            with suppress(StoreError):  # what cannot be shown now is shown later
-                tick()
+            thread.join(pause)
+            pause = max(interval, _PAUSE_PER_TICK * _timed(tick))
     finally:
         threading.excepthook = previous
     if raised:
@@ -142,9 +145,9 @@ def _run_elsewhere(
     ended = threading.Event()
 
     def show() -> None:
-        while not ended.wait(interval):
-            with suppress(StoreError):
-                tick()
+        pause = interval
+        while not ended.wait(pause):
+            pause = max(interval, _PAUSE_PER_TICK * _timed(tick))
 
     ticker = threading.Thread(target=show, name="progress", daemon=True)
     ticker.start()
@@ -153,6 +156,14 @@ def _run_elsewhere(
     finally:
         ended.set()
         ticker.join()
+
+
+def _timed(tick: Callable[[], None]) -> float:
+    """The seconds that a tick took."""
+    start = time.monotonic()
+    with suppress(StoreError):  # what cannot be shown now is shown later
+        tick()
+    return time.monotonic() - start
 
 
 def submit_job(job: IngestJob, options: Mapping[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -27,8 +28,11 @@ def main(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()
+    gc.disable()  # imports make a million objects, and drop none
     from apache_beam.runners.worker import sdk_worker_main  # takes seconds, in which the parent may go
 
+    gc.freeze()
+    gc.enable()
     # What goes wrong in a bundle travels to the run; what is left is the farewell of a broken connection.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sdk_worker_main.main(sys.argv[:1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from beam_ingest.cli.arguments import parse
 from beam_ingest.errors import BeamIngestError
@@ -21,7 +23,8 @@ warnings.filterwarnings("ignore", "You are using a .*Python version", FutureWarn
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     try:
-        command, arguments = parse(list(sys.argv[1:] if argv is None else argv))
+        with _started():
+            command, arguments = parse(list(sys.argv[1:] if argv is None else argv))
         return command(arguments)
     except BeamIngestError as error:
         *lines, last = str(error).split("\n")
@@ -33,3 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+@contextmanager
+def _started() -> Iterator[None]:
+    """Import without looking for garbage: imports make a million objects, and drop none."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

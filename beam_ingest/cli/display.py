@@ -7,11 +7,12 @@ import sys
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from beam_ingest import progress
 from beam_ingest.cli.sizes import size
 from beam_ingest.dataflow import console_url
+from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.job import IngestJob
 from beam_ingest.progress import Counts, LayerStatus
 from beam_ingest.stores import Store
@@ -29,8 +30,7 @@ class ProgressDisplay:
         self._store = store
         self._grid = job.grid
         self._console = Console(file=sys.stderr)
-        self._bars: dict[int, TaskID] = {}
-        self._finished: set[int] = set()
+        self._layers = list(range(ATOMIC_LAYER, job.grid.root_layer + 1))
         self._progress = Progress(
             TextColumn("layer {task.description}"),
             BarColumn(),
@@ -39,6 +39,10 @@ class ProgressDisplay:
             console=self._console,
             disable=not self._console.is_terminal,
         )
+        self._bars = {
+            layer: self._progress.add_task(str(layer), total=job.grid.chunk_count(layer), start=False)
+            for layer in self._layers
+        }
 
     def __enter__(self) -> ProgressDisplay:
         self._progress.start()
@@ -52,23 +56,21 @@ class ProgressDisplay:
         self._progress.stop()
 
     def update(self) -> None:
-        """Show how far the job is."""
-        begun = True
-        for status in progress.read_status(self._store, self._grid):
-            if status.layer not in self._bars:
-                self._bars[status.layer] = self._progress.add_task(
-                    str(status.layer), total=status.total, start=False
-                )
-            bar = self._bars[status.layer]
+        """Show how far the job is: how far the layer is that is being built, since those below are done."""
+        while self._layers:
+            bar, status = self._bars[self._layers[0]], self._read(self._layers[0])
             # A layer's clock starts when the layer below is done, or its rate would count the wait.
-            if begun and not self._progress.tasks[bar].started:
+            if not self._progress.tasks[bar].started:
                 self._progress.start_task(bar)
-            begun = status.done == status.total
             self._progress.update(bar, completed=status.done)
-            if status.done == status.total and status.layer not in self._finished:
-                self._finished.add(status.layer)
-                if not self._console.is_terminal:
-                    print(f"layer {status.layer} is built", file=sys.stderr, flush=True)
+            if status.done < status.total:
+                return
+            self._layers.pop(0)
+            if not self._console.is_terminal:
+                print(f"layer {status.layer} is built", file=sys.stderr, flush=True)
+
+    def _read(self, layer: int) -> LayerStatus:
+        return progress.read_layer(self._store, self._grid, layer)
 
 
 def print_submitted(job: IngestJob, project: str, region: str, job_id: str) -> None:

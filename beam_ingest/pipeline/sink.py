@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import apache_beam as beam
 from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
@@ -17,10 +19,12 @@ from beam_ingest.pipeline.coding import WriteUnit
 from beam_ingest.progress import Counts
 from beam_ingest.stores import Store, WriteReport
 
-FLUSH_BYTES = 8 << 20
-"""A worker holds about so many bytes of cells before it writes them,"""
+FLUSH_BYTES = 4 << 20
+"""A worker holds about so many bytes of cells before it sends them off,"""
 FLUSH_SECONDS = 2.0
 """and for about so long, so that `status` moves also where chunks are slow."""
+IN_FLIGHT = 2
+"""So many sendings may be under way while the next chunks are built."""
 HOPELESS_CHUNKS = 1000
 """A worker whose first so many chunks all failed ends the job: the others will fail as well."""
 
@@ -73,16 +77,21 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._throttling = ThrottlingSignaler(namespace)
         self._build_ms = beam.metrics.Metrics.distribution(namespace, "build_ms")
         self._store: Store
+        self._sender: ThreadPoolExecutor
         self._units: list[WriteUnit]
+        self._sent: deque[Future[tuple[Counts, list[WriteReport]]]]
         self._bytes = 0
 
     def setup(self) -> None:
         self._store = self._job.open_store()
+        # Sends while the bundle's thread builds: a store is mostly waited for.
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="sender")
         self._failed, self._sound = 0, False
 
     def start_bundle(self) -> None:
         self._units = []
         self._bytes = 0
+        self._sent = deque()
         self._flushed = time.monotonic()
 
     def process(self, unit: WriteUnit) -> Iterator[Counts]:
@@ -93,23 +102,40 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._sound |= not unit.counts.failed
         full = self._bytes >= FLUSH_BYTES or time.monotonic() - self._flushed >= FLUSH_SECONDS
         if full or self._hopeless:
-            yield self._flush()
+            yield from self._send(IN_FLIGHT)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._units:
-            yield GlobalWindows.windowed_value(self._flush())
+        for counts in self._send(0):
+            yield GlobalWindows.windowed_value(counts)
+
+    def teardown(self) -> None:
+        self._sender.shutdown()
+        self._store.close()
 
     @property
     def _hopeless(self) -> bool:
         return self._failed >= HOPELESS_CHUNKS and not self._sound
 
-    def teardown(self) -> None:
-        self._store.close()
-
-    def _flush(self) -> Counts:
-        """Write the units' cells, and when those are there, their progress rows."""
-        units, timestamp = self._units, self._job.timestamp
+    def _send(self, in_flight: int) -> Iterator[Counts]:
+        """Send what was held back; gives the counts of what is written, until `in_flight` are under way."""
+        if self._units:
+            self._sent.append(self._sender.submit(self._write, self._units))
         self._units, self._bytes, self._flushed = [], 0, time.monotonic()
+        if self._hopeless:
+            in_flight = 0
+        while len(self._sent) > in_flight:
+            total, reports = self._sent.popleft().result()
+            for report in reports:
+                self._report(report)
+            for name, counter in self._counters.items():
+                counter.inc(getattr(total, name))
+            yield total
+        if self._hopeless:
+            raise HopelessError(f"graph {self._job.graph_id}: the first {self._failed} chunks all failed")
+
+    def _write(self, units: list[WriteUnit]) -> tuple[Counts, list[WriteReport]]:
+        """Write the units' cells, and when those are there, their progress rows."""
+        timestamp = self._job.timestamp
         fresh = units
         progress.check_ours(self._store, timestamp)
         checksums = {unit.mark: progress.checksum(unit.cells) for unit in units if unit.mark}
@@ -122,20 +148,19 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
                     "are there now, so --resume cannot finish it; --overwrite builds it anew"
                 )
             fresh = [unit for unit in units if unit.mark not in done]
-        self._report(self._store.write([column for unit in fresh for column in unit.cells], timestamp))
-        marks = [
-            column
-            for unit in fresh
-            if unit.mark
-            for column in progress.done_cells(unit.mark, unit.counts, checksums[unit.mark], unit.milliseconds)
-        ]
-        self._report(self._store.write(marks, timestamp))
-        if self._hopeless:
-            raise HopelessError(f"graph {self._job.graph_id}: the first {self._failed} chunks all failed")
-        total = _sum(unit.counts for unit in units)
-        for name, counter in self._counters.items():
-            counter.inc(getattr(total, name))
-        return total
+        cells = self._store.write([column for unit in fresh for column in unit.cells], timestamp)
+        marks = self._store.write(
+            [
+                column
+                for unit in fresh
+                if unit.mark
+                for column in progress.done_cells(
+                    unit.mark, unit.counts, checksums[unit.mark], unit.milliseconds
+                )
+            ],
+            timestamp,
+        )
+        return _sum(unit.counts for unit in units), [cells, marks]
 
     def _report(self, report: WriteReport) -> None:
         self._requests.inc(report.requests)
