@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 from beam_ingest.errors import ConfigError
 from beam_ingest.version import __version__
 
+_BEAM_VERBS = ("graph", "verify")
+"""Commands that run a pipeline."""
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -32,8 +34,8 @@ def parse(argv: list[str]) -> tuple[Command, argparse.Namespace]:
       ConfigError: when they make no sense.
     """
     parser, verbs = _parser()
-    if argv and argv[0] == "graph" and not {"-h", "--help"} & set(argv):
-        return _command("graph"), _parse_graph(verbs["graph"], argv[1:])
+    if argv and argv[0] in _BEAM_VERBS and not {"-h", "--help"} & set(argv):
+        return _command(argv[0]), _parse_graph(verbs[argv[0]], argv[1:])
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(unknown, _options(verbs[arguments.verb]), verbs[arguments.verb].prog)
@@ -95,6 +97,10 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     cancel = verb("cancel", "stop the Dataflow job of a graph")
     cancel.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
     _add_settings(cancel)
+
+    verify = verb("verify", "compare a finished graph with its inputs, cell by cell")
+    _add_graph(verify)
+    verify.add_argument("--json", action="store_true", help="for programs")
 
     sample = verb("sample", "write a synthetic dataset to try the program on")
     sample.add_argument("directory", metavar="DIR", help="where it goes; made if absent")
@@ -180,7 +186,7 @@ def _add_graph(parser: _Parser) -> None:
 
 
 def _parse_graph(own: _Parser, argv: list[str]) -> argparse.Namespace:
-    """Arguments of ``graph``; Beam's own options come as the dict ``beam``."""
+    """Arguments of a command that runs a pipeline; Beam's own options come as the dict ``beam``."""
     from beam_ingest.cli.beam_options import add_beam_options
 
     parser = _Parser(

@@ -33,6 +33,7 @@ _COLUMNS = {"row_key", "family", "qualifier", "timestamp", "value"}
 _INSERT = "INSERT OR REPLACE INTO cells (row_key, family, qualifier, timestamp, value) VALUES (?, ?, ?, ?, ?)"
 _SELECT = "SELECT row_key, family, qualifier, value, timestamp FROM cells WHERE "
 _SCAN = "SELECT row_key, family, qualifier, timestamp, value FROM cells WHERE "
+_RANGE = "row_key >= ? AND row_key < ?"
 _ORDER = " ORDER BY row_key, family, qualifier, timestamp"
 _WAIT_SECONDS = 600.0
 """How long a writer waits for the others: transactions are short, so this means a dead disk."""
@@ -109,12 +110,10 @@ class SQLiteStore(Store):
         return rows
 
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
-        return self._rows("row_key >= ? AND row_key < ?", (start, end))
+        return self._rows(_RANGE, (start, end))
 
     def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
-        where, parameters = (
-            ("row_key >= ? AND row_key < ?", (start, end)) if end else ("row_key >= ?", (start,))
-        )
+        where, parameters = ("row_key >= ?", [start]) if not end else (_RANGE, [start, end])
         with self._errors("read"):
             yield from self._open().execute(_SCAN + where + _ORDER, parameters)
 

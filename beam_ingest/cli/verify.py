@@ -1,0 +1,110 @@
+"""``beam-ingest verify``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import apache_beam as beam
+
+from beam_ingest.cli import INTERRUPTED
+from beam_ingest.cli.temporary import temporary_folder
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest.inputs.files import Folder
+from beam_ingest.progress import digest
+from beam_ingest.run import (
+    WorkerDiedError,
+    check_options,
+    default_workers,
+    is_local,
+    known_error,
+    run_pipeline,
+)
+from beam_ingest.stores import store_url
+from beam_ingest.verify.findings import Findings
+from beam_ingest.verify.job import VerifyJob, make_verify_job
+from beam_ingest.verify.pipeline import REPORT_FILE, VerifyGraph
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify a graph."""
+    begun = time.monotonic()
+    dataset, options = Dataset.from_file(arguments.dataset), dict(arguments.beam)
+    check_options(options)
+    with temporary_folder(is_local(options)):
+        job = make_verify_job(
+            arguments.graph_id,
+            dataset,
+            store_url(dataset, arguments.graph_id, arguments.store),
+            _report_folder(options),
+        )
+        if is_local(options):
+            options.setdefault("direct_num_workers", default_workers(job.grid))
+        if job.manifest.digest != digest(dataset.text):
+            print(f"note: the graph was built with another text of {arguments.dataset}", file=sys.stderr)
+        try:
+            findings = _verified(job, options)
+        except (KeyboardInterrupt, WorkerDiedError) as error:
+            what = error if isinstance(error, WorkerDiedError) else "interrupted"
+            print(f"\nbeam-ingest: {what}", file=sys.stderr, flush=True)
+            if is_local(options):  # the pipeline's threads do not end when asked
+                os._exit(1 if what is error else INTERRUPTED)
+            return INTERRUPTED
+    if arguments.json:
+        print(json.dumps({"graph_id": arguments.graph_id, "total": findings.total} | findings.as_dict()))
+    else:
+        _show(arguments.graph_id, findings, time.monotonic() - begun)
+    return 1 if findings.total else 0
+
+
+def _verified(job: VerifyJob, options: Mapping[str, Any]) -> Findings:
+    def build(pipeline: beam.Pipeline) -> None:
+        pipeline | f"Verify {job.manifest.graph_id}" >> VerifyGraph(job)
+
+    try:
+        run_pipeline(build, options)
+    except WorkerDiedError:
+        raise
+    except Exception as error:
+        raise known_error(error) or error from error
+    (content,) = Folder(job.report).read([REPORT_FILE])
+    if content is None:
+        raise BeamIngestError(f"{job.report}: the run ended without findings; run it again")
+    return Findings.decode(content)
+
+
+def _report_folder(options: Mapping[str, Any]) -> str:
+    """URL of a new folder for the findings: local, or where the runner keeps temporary files."""
+    if is_local(options):
+        return Path(tempfile.mkdtemp()).as_uri()
+    place = options.get("temp_location")
+    if not place:
+        raise ConfigError(
+            f"--runner {options['runner']}: add --temp_location, where workers leave their findings"
+        )
+    folder = f"{place.rstrip('/')}/verify-{uuid4().hex}"
+    return folder if "://" in folder else Path(folder).absolute().as_uri()
+
+
+def _show(graph_id: str, findings: Findings, seconds: float) -> None:
+    for name, count in sorted(findings.counts.items()):
+        print(f"{name:<22}{count:>16,}")
+    if not findings.total:
+        print(f"\ngraph {graph_id} is what its inputs make it (verified in {seconds:.1f} s)")
+        return
+    for kind, count in sorted(findings.differences.items()):
+        print(f"\n{kind}: {count:,}")
+        for line in findings.examples[kind]:
+            print(f"  {line}")
+        if count > len(findings.examples[kind]):
+            print(f"  ... and {count - len(findings.examples[kind]):,} more")
+    print(f"\ngraph {graph_id} differs from its inputs: {findings.total:,} differences ({seconds:.1f} s)")

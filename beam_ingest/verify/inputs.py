@@ -1,0 +1,93 @@
+"""What the two files of a layer-2 chunk make of it: its supervoxels and its active edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from beam_ingest.arrays import components, find, unique_pairs
+from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Ids
+from beam_ingest.inputs.check import ChunkChecker
+from beam_ingest.inputs.components import Mapping, decode_components
+from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
+from beam_ingest.verify.edges import SAME_CHUNK, ActiveEdges
+
+Coordinates = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class AtomicInputs:
+    """One chunk's inputs.
+
+    Attributes:
+      supervoxels: all that occur in its edges, shape (s,), uint64, ascending.
+      edges: its active edges, each once; those within the chunk from one end, the others from the
+        chunk's own end.
+      listed: number of edges of its file, active or not.
+    """
+
+    supervoxels: Ids
+    edges: ActiveEdges
+    listed: int
+
+
+def read_inputs(
+    grid: ChunkGrid, coords: Coordinates, edges: bytes | None, mapping: bytes | None, files: tuple[str, str]
+) -> AtomicInputs:
+    """Decode and check the files of the chunk at `coords`; None for an absent one, an empty chunk.
+
+    Args:
+      grid: the chunk grid.
+      coords: the chunk's coordinates.
+      edges: content of its edges file.
+      mapping: content of its components file.
+      files: paths of both, for messages.
+
+    Raises:
+      InputError: when a file says what cannot be true.
+    """
+    check, chunk = ChunkChecker(grid, coords), "{}_{}_{}".format(*coords)
+    listed = ChunkEdges() if edges is None else decode_chunk_edges(edges, files[0], chunk)
+    agglomerated = Mapping.empty() if mapping is None else decode_components(mapping, files[1], chunk)
+    listed = check.edges(listed, files[0])
+    return active_inputs(grid, listed, check.mapping(agglomerated, files[1]))
+
+
+def active_inputs(grid: ChunkGrid, listed: ChunkEdges, mapping: Mapping) -> AtomicInputs:
+    """The supervoxels and active edges of a chunk from its edges, checked, and its mapping."""
+    within, between, cut = listed.in_chunk, listed.between_chunk, listed.cross_chunk
+    inside = _active(within, mapping)
+    outside = _active(between, mapping)
+    own = np.concatenate([inside[0], outside[0], cut.node_ids1])
+    partner = np.concatenate([inside[1], outside[1], cut.node_ids2])
+    once = unique_pairs(own, partner)
+    own, partner = own[once], partner[once]
+    cross_layers = grid.cross_layers(own, partner).astype(np.uint64)
+    columns = (within.node_ids1, within.node_ids2, between.node_ids1, cut.node_ids1)
+    return AtomicInputs(
+        supervoxels=np.unique(np.concatenate(columns)),
+        edges=ActiveEdges(own, partner, np.maximum(cross_layers, SAME_CHUNK)),
+        listed=len(listed),
+    )
+
+
+def node_names(grid: ChunkGrid, coords: Coordinates, inputs: AtomicInputs) -> Ids:
+    """The node of each supervoxel, shape (s,), where no table tells it: around the chunks of a test.
+
+    Nodes are components over the edges within the chunk, in order of their lowest supervoxel.
+    """
+    edges = inputs.edges.of_layer(SAME_CHUNK)
+    left, right = (find(inputs.supervoxels, ids)[0] for ids in (edges.own, edges.partner))
+    label = components(inputs.supervoxels.size, left, right)
+    return np.uint64(grid.chunk_id(ATOMIC_LAYER, coords) + 1) + label.astype(np.uint64)
+
+
+def _active(edges: Edges, mapping: Mapping) -> tuple[Ids, Ids]:
+    """Both ends of those edges whose ends one component holds."""
+    if mapping.ids.size == 0:
+        return edges.node_ids1[:0], edges.node_ids2[:0]
+    first, first_known = find(mapping.ids, edges.node_ids1)
+    second, second_known = find(mapping.ids, edges.node_ids2)
+    same = first_known & second_known & (mapping.components[first] == mapping.components[second])
+    return edges.node_ids1[same], edges.node_ids2[same]
