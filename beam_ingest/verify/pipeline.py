@@ -39,7 +39,7 @@ class VerifyGraph(beam.PTransform):  # type: ignore[misc]
         start = begin | "Start" >> beam.Impulse()
         layers = range(BLOCK_LAYER, job.top + 1)
         tags = [*map(tag_of, layers), REPORTS]
-        plan = start | "Plan" >> _spread(job.scope.block_count, _Blocks(job))
+        plan = start | "Plan" >> _Spread(job.scope.block_count, _Blocks(job))
         reports = [start | "Other rows" >> beam.ParDo(_VerifyRest(job)).with_output_types(bytes)]
         if job.raw:
             opened = plan | "Layer 2/Open" >> beam.ParDo(OpenShards(job)).with_outputs(PAYLOADS, REPORTS)
@@ -53,7 +53,7 @@ class VerifyGraph(beam.PTransform):  # type: ignore[misc]
         for layer in layers:
             to_here = [output[tag_of(layer)] for output in outputs]
             if layer == job.grid.root_layer:
-                to_here.append(start | "Plan roots" >> _spread(job.pieces, _Pieces(job)))
+                to_here.append(start | "Plan roots" >> _Spread(job.pieces, _Pieces(job)))
             came = (
                 to_here
                 | f"Layer {layer}/Meet" >> beam.Flatten()
@@ -76,20 +76,27 @@ def _typed(outputs: beam.pvalue.DoOutputsTuple, tags: Iterable[str]) -> beam.pva
     return outputs
 
 
-@beam.ptransform_fn
-def _spread(start: beam.PCollection, count: int, elements: beam.DoFn) -> beam.PCollection:
+class _Spread(beam.PTransform):  # type: ignore[misc]
     """Elements for the numbers 0..count-1, made on workers from slabs, in an order that spreads them."""
 
-    def slabs(_: bytes) -> Iterator[int]:
-        yield from range(0, count, _PER_SLAB)
+    def __init__(self, count: int, elements: beam.DoFn) -> None:
+        super().__init__()
+        self._count = count
+        self._elements = elements
 
-    return (
-        start
-        | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
-        | "Spread slabs" >> beam.Reshuffle()
-        | "Elements" >> beam.ParDo(elements)
-        | "Spread" >> beam.Reshuffle()
-    )
+    def expand(self, start: beam.PCollection) -> beam.PCollection:
+        count = self._count
+
+        def slabs(_: bytes) -> Iterator[int]:
+            yield from range(0, count, _PER_SLAB)
+
+        return (
+            start
+            | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
+            | "Spread slabs" >> beam.Reshuffle()
+            | "Elements" >> beam.ParDo(self._elements)
+            | "Spread" >> beam.Reshuffle()
+        )
 
 
 @beam.typehints.with_input_types(int)
