@@ -62,16 +62,16 @@ def conclude(job: VerifyJob, findings: Findings) -> None:
                 "counter", f"row {key}: the counter {said}; the highest k is {shard.highest}"
             )
     if not job.scope.test:
-        for name in ("roots", "joined roots"):
+        whole, pieces = (text(prefix + table.node_key(root_chunk)) for prefix in (CHUNKS, ROOTS))
+        for row, name in ((whole, "roots"), (f"{pieces} (and on)", "joined roots")):
             if findings.claims[name] != findings.counts[name]:
                 findings.differ_once(
                     "progress",
-                    f"the progress rows of the roots count {findings.claims[name]} {name}; "
-                    f"{findings.counts[name]} are there",
+                    f"row {row}: counts {findings.claims[name]} {name}; {findings.counts[name]} are there",
                 )
-        for name in ("the root chunk's progress row", "the root edges' progress row"):
-            if not findings.claims[name]:
-                findings.differ_once("progress", f"{name} lacks a cell")
+        for row in (whole, text(ROOT_EDGES_KEY)):
+            if not findings.claims[row]:
+                findings.differ_once("progress", f"row {row} lacks a cell")
 
 
 def _root_counters(root_chunk: int, columns: Columns, findings: Findings) -> None:
@@ -99,14 +99,17 @@ def _root_progress(root_chunk: int, columns: Columns, findings: Findings) -> Non
         if value is None or len(value) != COUNTS_BYTES + 8 or spent is None or len(spent) != 8:
             findings.differ_once("progress", f"row {text(key)} has not the cells it should have")
             continue
-        nodes = Counts.decode(value[:COUNTS_BYTES]).nodes
+        counts = Counts.decode(value[:COUNTS_BYTES])
+        if counts.supervoxels or (counts.nodes and key == ROOT_EDGES_KEY):
+            findings.differ_once(
+                "progress",
+                f"row {text(key)} counts {counts.nodes} nodes and {counts.supervoxels} supervoxels",
+            )
         if key == whole:
-            findings.claims["roots"] += nodes
-            findings.claims["the root chunk's progress row"] += 1
-        elif key == ROOT_EDGES_KEY:
-            findings.claims["the root edges' progress row"] += 1
-        else:
-            findings.claims["joined roots"] += nodes
+            findings.claims["roots"] += counts.nodes
+        elif key != ROOT_EDGES_KEY:
+            findings.claims["joined roots"] += counts.nodes
+        findings.claims[text(key)] += 1
 
 
 def _meta_fault(job: VerifyJob, value: bytes) -> str | None:
