@@ -56,6 +56,24 @@ def test_stores_know_nothing_of_layers() -> None:
         assert inner <= allowed | {m for m in inner if m.startswith("beam_ingest.stores")}
 
 
+def test_verify_knows_nothing_of_the_builder() -> None:
+    """What checks a graph must not share the faults of what built it."""
+    parts = ("layers", "build", "job", "meta", *(f"pipeline.{m}" for m in ("layers", "raw", "roots", "sink")))
+    known = {name_of(path): imports_of(path) for path in MODULES}
+    seen, waiting = set(), [name for name in known if name.startswith("beam_ingest.verify")]
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        waiting += known.get(module, set()) - seen
+    assert "beam_ingest.inputs.edges" in seen
+    assert not [m for m in seen for part in parts if (m + ".").startswith(f"beam_ingest.{part}.")]
+
+
+def test_the_checks_of_verify_know_no_beam() -> None:
+    for path in (PACKAGE / "verify").glob("*.py"):
+        assert ("apache_beam" in imports_of(path)) == (path.stem in ("atomic", "raw", "pipeline"))
+
+
 def test_nothing_imports_in_a_circle() -> None:
     edges = {name_of(path): imports_of(path, top_level=True) for path in MODULES}
     done: set[str] = set()

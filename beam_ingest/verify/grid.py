@@ -42,6 +42,8 @@ def may_be_parents(grid: ChunkGrid, ids: Ids, parents: Ids) -> npt.NDArray[np.bo
     below, above = layers_of(grid, ids), layers_of(grid, parents)
     for layer in range(ATOMIC_LAYER, grid.root_layer + 1):
         at = np.flatnonzero((above == layer) & (below < layer))
+        if at.size == 0:
+            continue
         chunks = chunks_of(grid, parents[at], layer)
         good[at] = (grid.ancestors(ids[at], layer) == chunks) & (parents[at] != chunks)
     return good
