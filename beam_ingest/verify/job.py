@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from beam_ingest import progress, table
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import StoreError
+from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.graphene import ChunkGrid
+from beam_ingest.inputs.files import Folder
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.progress import Counts, Manifest
 from beam_ingest.scope import BLOCK_LAYER, Scope
@@ -85,7 +86,7 @@ def make_verify_job(graph_id: str, dataset: Dataset, store_url: str, report: str
 
     Raises:
       StoreError: when there is no graph, or another one, or one of another grid.
-      ConfigError: when the watershed cannot be read.
+      ConfigError: when the watershed cannot be read, or the folders of the inputs are not named or not there.
     """
     store = open_store(store_url)
     try:
@@ -97,6 +98,7 @@ def make_verify_job(graph_id: str, dataset: Dataset, store_url: str, report: str
         missing = {"graph_version", "raw", "test"} - manifest.options.keys()
         if missing:
             raise StoreError(f"{store.place}: its manifest lacks the options {', '.join(sorted(missing))}")
+        _check_inputs(dataset, bool(manifest.options["raw"]))
         watershed = read_watershed(dataset.watershed)
         grid = chunk_grid(dataset, watershed)
         if manifest.chunks != grid.chunks:
@@ -108,6 +110,25 @@ def make_verify_job(graph_id: str, dataset: Dataset, store_url: str, report: str
         return VerifyJob(manifest, dataset, grid, watershed.resolution, store_url, pieces, report)
     finally:
         store.close()
+
+
+def _check_inputs(dataset: Dataset, raw: bool) -> None:
+    """Folders must be named and there: an absent file is an empty chunk, an absent folder is not."""
+    section = "ingest_config" if raw else "data_source"
+    for key in ("AGGLOMERATION",) if raw else ("EDGES", "COMPONENTS"):
+        url = getattr(dataset, key.lower())
+        if url is None:
+            raise ConfigError(
+                f"{dataset.path}: {section}: the key {key} is missing, which the graph was built from"
+            )
+        if not Folder(url).may_exist():
+            raise ConfigError(
+                f"{dataset.path}: {section}.{key}: expected a folder, found none at {Folder(url).path('')}"
+            )
+    if raw and dataset.data_version is None:
+        raise ConfigError(
+            f"{dataset.path}: data_source: the key DATA_VERSION is missing, which raw input needs"
+        )
 
 
 def _pieces(store: Store, grid: ChunkGrid) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 from beam_ingest.cli import main
@@ -42,6 +44,17 @@ def test_what_cannot_be_verified_is_refused(good: Graph, tmp_path: Path, cli: Cl
     assert "a grid of (8, 3, 2) chunks" in cli.refused("verify", "graph", path, "--store", there, status=1)
     line = cli.refused("verify", "graph", good.dataset, "--store", there, "--runner", "FlinkRunner")
     assert "--temp_location" in line
+
+
+def test_inputs_that_are_gone_are_no_empty_chunks(good: Graph, tmp_path: Path, cli: Cli) -> None:
+    dataset = shutil.copytree(good.dataset.parent, tmp_path / "sample") / "dataset.yml"
+    shutil.rmtree(dataset.parent / "edges")
+    line = cli.refused("verify", "graph", dataset, "--store", f"sqlite:{good.store}")
+    assert f"data_source.EDGES: expected a folder, found none at {dataset.parent / 'edges'}" in line
+    dataset.write_text(re.sub("  COMPONENTS: .*\n", "", dataset.read_text()))
+    (dataset.parent / "edges").mkdir()
+    line = cli.refused("verify", "graph", dataset, "--store", f"sqlite:{good.store}")
+    assert "the key COMPONENTS is missing" in line
 
 
 def test_graphs_are_not_changed(good: Graph, tmp_path: Path) -> None:

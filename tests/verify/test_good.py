@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Cli
-from tests.graphs import ingest, pinky256, read_cells
+from tests.graphs import ingest, pinky256, prism, read_cells
 from tests.oracle.datasets import OracleDataset, datasets, write
 from tests.oracle.graph import build
 from tests.verify import Graph, Table, verify_plainly
@@ -126,3 +126,14 @@ def test_a_damaged_shard_file_is_found(sample_dataset: Path, tmp_path: Path, cli
     assert outcome.status == 1
     (line,) = outcome.json["differences"]["input"]["examples"]
     assert str(file) in line
+
+
+def test_prism_says_the_same(good: Graph, tmp_path: Path, cli: Cli) -> None:
+    arguments = ("verify", "graph", good.dataset, "--store", f"sqlite:{good.store}", "--json")
+    runner = (
+        "--runner=PrismRunner",
+        f"--prism_location={prism()}",
+        f"--temp_location={tmp_path / 'temporary'}",
+    )
+    alone, elsewhere = cli(*arguments), cli(*arguments, *runner)
+    assert (elsewhere.status, elsewhere.json) == (0, alone.json)
