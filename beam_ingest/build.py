@@ -12,7 +12,7 @@ import numpy as np
 
 from beam_ingest.arrays import Indices
 from beam_ingest.errors import BeamIngestError, InputError
-from beam_ingest.graphene import SUPERVOXEL_LAYER, Ids
+from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
 from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name
@@ -23,7 +23,7 @@ from beam_ingest.layers.parent import UnknownPartnerError, build_parent_chunk
 from beam_ingest.layers.roots import root_ids
 from beam_ingest.layers.rows import atomic_cells, hierarchy_cells, parent_cells
 from beam_ingest.layers.state import Envelope, Message, pack, unpack
-from beam_ingest.layers.symmetry import AsymmetricEdgesError, check_symmetry
+from beam_ingest.layers.symmetry import Asymmetry, asymmetries
 from beam_ingest.progress import Counts
 from beam_ingest.table import Cells
 
@@ -142,13 +142,14 @@ class Builder:
         envelopes = sorted((unpack(data) for data in packed), key=lambda e: (e.sender, e.piece))
         self._check_senders(chunk_id, layer, envelopes)
         message = Message.concatenate([e.message for e in envelopes])
+        asymmetric = asymmetries(envelopes)
+        errors = [self._asymmetric(pair) for pair in asymmetric]
         try:
-            check_symmetry(envelopes)
             chunk = build_parent_chunk(grid, layer, chunk_id, message)
-        except AsymmetricEdgesError as error:
-            raise self._asymmetric(error) from None
         except UnknownPartnerError as error:
-            raise self._unknown_partner(error) from None
+            errors += self._unknown_partners(error, asymmetric)
+        if errors:
+            raise InputError.several(errors)
         count = int(chunk.child_offsets.size) - 1
         if layer == grid.root_layer:
             no_parents = np.empty(0, np.uint64)
@@ -238,27 +239,39 @@ class Builder:
                 f"of {len(came)}; the runner lost or repeated some: report this"
             )
 
-    def _asymmetric(self, error: AsymmetricEdgesError) -> InputError:
-        chunk, other = (self._grid.chunk_coords(c) for c in (error.chunk, error.other))
-        found = f"{error.count} (no such file, or none in it)" if error.count == 0 else f"{error.count}"
-        if error.count == error.other_count:
-            found = f"{error.count} others"
+    def _asymmetric(self, pair: Asymmetry) -> InputError:
+        chunk, other = (self._grid.chunk_coords(c) for c in (pair.chunk, pair.other))
+        found = f"{pair.listed} (no such file, or none in it)" if pair.listed == 0 else f"{pair.listed}"
+        if pair.listed == pair.other_listed:
+            found = f"{pair.listed} others"
         return InputError(
             self.files(chunk)[0],
             chunk_name(chunk),
-            f"the {error.other_count} edges to chunk {chunk_name(other)} that {self.files(other)[0]} lists",
+            f"the {pair.other_listed} edges to chunk {chunk_name(other)} that {self.files(other)[0]} lists",
             found,
             "both files must list each edge between their chunks: write them from one segmentation",
         )
 
-    def _unknown_partner(self, error: UnknownPartnerError) -> InputError:
-        own, partner = (self._grid.chunk_coords(node) for node in (error.own, error.partner))
-        layer = self._grid.layer_of(error.partner)
+    def _unknown_partners(self, error: UnknownPartnerError, asymmetric: list[Asymmetry]) -> list[InputError]:
+        """One error for each pair of chunks, but for the pairs of which more is known already."""
+        grid = self._grid
+        seen = {frozenset((pair.chunk, pair.other)) for pair in asymmetric}
+        errors = []
+        for own, partner in zip(error.own.tolist(), error.partner.tolist(), strict=True):
+            pair = frozenset(grid.ancestor(n, max(ATOMIC_LAYER, grid.layer_of(n))) for n in (own, partner))
+            if pair not in seen:
+                seen.add(pair)
+                errors.append(self._unknown_partner(own, partner))
+        return errors
+
+    def _unknown_partner(self, own_id: int, partner_id: int) -> InputError:
+        own, partner = (self._grid.chunk_coords(node) for node in (own_id, partner_id))
+        layer = self._grid.layer_of(partner_id)
         file = self.files(partner)[1 if layer == SUPERVOXEL_LAYER else 0]
         return InputError(
             file,
             chunk_name(partner),
-            f"an active edge from {error.partner} to chunk {chunk_name(own)}, whose node {error.own} has one",
+            f"an active edge from {partner_id} to chunk {chunk_name(own)}, whose node {own_id} has one",
             "none",
             "the components of both chunks must agree on which edges are active",
         )

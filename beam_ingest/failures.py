@@ -43,10 +43,15 @@ class Failure:
         """A failure of this moment."""
         return cls(layer, chunk, file, cause, round(time.time(), 3))
 
-    def cells(self, chunk_id: int) -> Cells:
-        """The cell that keeps it, in the chunk's row: one for each file."""
+    def cells(self, chunk_id: int, number: int = 0) -> Cells:
+        """The cell that keeps it, in the chunk's row.
+
+        Args:
+          chunk_id: the chunk.
+          number: how many failures of the chunk come before it.
+        """
         key = _PREFIX + b"%020d" % chunk_id
-        name = ColumnName("0", b"failure_" + self.file.rpartition("/")[2].encode())
+        name = ColumnName("0", b"failure_%04d_%s" % (number, self.file.rpartition("/")[2].encode()))
         return [single(name, key, json.dumps(asdict(self)).encode())]
 
     @property

@@ -394,7 +394,7 @@ def test_all_bad_files_of_a_layer_are_reported_at_once(
         edges_file(dataset, name).write_bytes(b"hello")
     components_file(dataset, "0_0_0").write_bytes(b"hello")
     causes = [f"{edges_file(dataset, name)}: chunk {name}: expected a zstd frame, found 5" for name in names]
-    causes.insert(0, f"{components_file(dataset, '0_0_0')}: chunk 0_0_0: expected a ChunkComponentsMsg")
+    causes.insert(1, f"{components_file(dataset, '0_0_0')}: chunk 0_0_0: expected a ChunkComponentsMsg")
     outcome = cli("graph", "g", dataset, f"--direct_num_workers={workers}")
     assert (outcome.status, outcome.out) == (1, "")
     assert "Traceback" not in outcome.err

@@ -17,14 +17,14 @@ from beam_ingest.layers.state import Message
 
 
 class UnknownPartnerError(BeamIngestError):
-    """An edge whose other end does not have it.
+    """Edges whose other end does not have them.
 
     Attributes:
-      own: the end that has it, a supervoxel or node id.
-      partner: the end that has not.
+      own: the ends that have them, supervoxel or node ids, shape (n,), uint64.
+      partner: the ends that have not, shape (n,), uint64.
     """
 
-    def __init__(self, own: int, partner: int) -> None:
+    def __init__(self, own: Ids, partner: Ids) -> None:
         super().__init__(own, partner)
         self.own = own
         self.partner = partner
@@ -68,15 +68,15 @@ def build_parent_chunk(grid: ChunkGrid, layer: int, chunk_id: int, message: Mess
       message: the states of its children, and the halo from elsewhere, concatenated in any order.
 
     Raises:
-      UnknownPartnerError: when an edge's other end does not know it.
+      UnknownPartnerError: when the other ends of edges do not know them.
     """
     own, partner, cross_layer = _renamed_edges(message)
     nodes = own[group_starts(own)]
     joined = np.flatnonzero(cross_layer == layer - 1)
     right, found = find(nodes, partner[joined])
     if not found.all():
-        lost = joined[np.flatnonzero(~found)[0]]
-        raise UnknownPartnerError(int(own[lost]), int(partner[lost]))
+        lost = joined[~found]
+        raise UnknownPartnerError(own[lost], partner[lost])
     position = np.searchsorted(nodes, own)
     label = components(nodes.size, position[joined], right)
     label, child_at, child_offsets = _parents_here(layer, label, position, cross_layer)
@@ -119,8 +119,7 @@ def _renamed_edges(message: Message) -> tuple[Ids, Ids, Layers]:
     order = np.argsort(message.old)
     at, found = find(message.old[order], message.partner)
     if not found.all():
-        lost = int(np.flatnonzero(~found)[0])
-        raise UnknownPartnerError(int(message.own[lost]), int(message.partner[lost]))
+        raise UnknownPartnerError(message.own[~found], message.partner[~found])
     partner = message.new[order][at] if at.size else message.partner
     once = unique_pairs(message.own, partner)
     return message.own[once], partner[once], message.cross_layer[once]

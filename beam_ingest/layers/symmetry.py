@@ -6,30 +6,29 @@ every other chunk and a checksum over them; the parents that see both sides comp
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from beam_ingest.arrays import group_starts, offsets, pair_starts, splitmix64, unique_pairs
-from beam_ingest.errors import BeamIngestError
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Ids
 from beam_ingest.layers.state import Envelope
 
 
-class AsymmetricEdgesError(BeamIngestError):
+class Asymmetry(NamedTuple):
     """Two chunks list different edges between them.
 
     Attributes:
       chunk: layer-2 chunk id of the one that lists fewer.
       other: layer-2 chunk id of the other.
-      count: how many different edges `chunk` lists to `other`.
-      other_count: how many `other` lists to `chunk`.
+      listed: how many different edges `chunk` lists to `other`.
+      other_listed: how many `other` lists to `chunk`.
     """
 
-    def __init__(self, chunk: int, other: int, count: int, other_count: int) -> None:
-        super().__init__(chunk, other, count, other_count)
-        self.chunk = chunk
-        self.other = other
-        self.count = count
-        self.other_count = other_count
+    chunk: int
+    other: int
+    listed: int
+    other_listed: int
 
 
 def listed_edges(grid: ChunkGrid, own: Ids, partner: Ids) -> dict[str, Ids]:
@@ -53,11 +52,11 @@ def listed_edges(grid: ChunkGrid, own: Ids, partner: Ids) -> dict[str, Ids]:
     }
 
 
-def check_symmetry(envelopes: list[Envelope]) -> None:
+def asymmetries(envelopes: list[Envelope]) -> list[Asymmetry]:
     """Compare what the chunks of one parent and their neighbours list to each other.
 
-    Raises:
-      AsymmetricEdgesError: for the first two chunks, in order of their ids, that differ.
+    Returns:
+      The pairs of chunks that differ, in order of their ids.
     """
     senders = [np.full(e.message.listed_chunk.size, e.sender, np.uint64) for e in envelopes]
     sender = np.concatenate(senders)
@@ -66,17 +65,17 @@ def check_symmetry(envelopes: list[Envelope]) -> None:
     total = np.concatenate([e.message.listed_sum for e in envelopes])
     low, high = np.minimum(sender, listed), np.maximum(sender, listed)
     order = np.lexsort((sender, high, low))
-    low, high, count, total = low[order], high[order], count[order], total[order]
+    sender, low, high, count, total = (a[order] for a in (sender, low, high, count, total))
     starts = pair_starts(low, high)
     both = np.diff(offsets(starts, low.size)) == 2
     second = np.minimum(starts + 1, max(low.size - 1, 0))
     equal = both & (count[starts] == count[second]) & (total[starts] == total[second])
-    wrong = np.flatnonzero(~equal)
-    if wrong.size == 0:
-        return
-    at = int(starts[wrong[0]])
-    sides = {int(low[at]): 0, int(high[at]): 0}
-    for position in range(at, at + (2 if both[wrong[0]] else 1)):
-        sides[int(sender[order][position])] = int(count[position])
-    (chunk, fewer), (other, more) = sorted(sides.items(), key=lambda side: side[1])
-    raise AsymmetricEdgesError(chunk, other, fewer, more)
+    found = []
+    for wrong in np.flatnonzero(~equal).tolist():
+        at = int(starts[wrong])
+        sides = {int(low[at]): 0, int(high[at]): 0}
+        for position in range(at, at + (2 if both[wrong] else 1)):
+            sides[int(sender[position])] = int(count[position])
+        (chunk, fewer), (other, more) = sorted(sides.items(), key=lambda side: side[1])
+        found.append(Asymmetry(chunk, other, fewer, more))
+    return found

@@ -226,7 +226,7 @@ def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUni
     """What is written of a chunk that cannot be built."""
     layer, name = job.grid.layer_of(chunk_id), chunk_name(job.grid.chunk_coords(chunk_id))
     found = [Failure.now(layer, name, error.file, str(error)) for error in errors]
-    cells = [column for each in found for column in each.cells(chunk_id)]
+    cells = [column for number, each in enumerate(found) for column in each.cells(chunk_id, number)]
     return WriteUnit(b"", Counts(failed=1), 0, cells)
 
 
