@@ -16,10 +16,11 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from beam_ingest import errors, failures, worker
+from beam_ingest import errors, failures, portable, worker
 from beam_ingest.errors import (
     BeamIngestError,
     ChunksFailedError,
@@ -61,9 +62,10 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise ConfigError(f"--direct_num_workers {options['direct_num_workers']}: expected 0 or more")
         return
     try:
-        create_runner(options["runner"])
+        runner = create_runner(options["runner"])
     except (ValueError, ImportError, AttributeError) as error:
         raise ConfigError(f"--runner {options['runner']}: {error}") from None
+    portable.check(runner, options)
 
 
 def run_job(
@@ -177,7 +179,7 @@ def submit_job(job: IngestJob, options: Mapping[str, Any]) -> str | None:
       SubmitError: when Dataflow does not take it.
     """
     try:
-        result = _start(partial(_build_job, job, options), options)
+        result = _pipeline(partial(_build_job, job, options), options).run()
     except Exception as error:  # of Beam, of Cloud Storage or of Dataflow
         text = " ".join(str(error).split())
         raise SubmitError(f"graph {job.graph_id}: the job cannot be submitted: {text}") from error
@@ -190,10 +192,14 @@ def _build_job(job: IngestJob, options: Mapping[str, Any], pipeline: beam.Pipeli
 
 
 def _run(build: Build, options: Mapping[str, Any]) -> None:
-    _start(build, options).wait_until_finish()
+    pipeline = _pipeline(build, options)
+    if isinstance(pipeline.runner, PortableRunner):
+        portable.run(pipeline)
+    else:
+        pipeline.run().wait_until_finish()
 
 
-def _start(build: Build, options: Mapping[str, Any]) -> Any:
+def _pipeline(build: Build, options: Mapping[str, Any]) -> beam.Pipeline:
     pipeline_options = PipelineOptions([], **options)
     runner: PipelineRunner | str | None = options.get("runner")
     if is_local(options):
@@ -202,7 +208,7 @@ def _start(build: Build, options: Mapping[str, Any]) -> Any:
     pipeline_options.view_as(SetupOptions).save_main_session = False
     pipeline = beam.Pipeline(runner, options=pipeline_options)
     build(pipeline)
-    return pipeline.run()
+    return pipeline
 
 
 def _local_runner(options: PipelineOptions) -> PipelineRunner:
@@ -236,7 +242,7 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
     finally:
         store.close()
     if failed is None:
-        return known or error
+        return known or portable.explained(error)
     total = job.grid.chunk_count(failed.layer)
     lines = failed.lines(job.graph_id, job.dataset.path, total)
     if isinstance(known, HopelessError):

@@ -67,7 +67,7 @@ class ProgressDisplay:
                 return
             self._layers.pop(0)
             if not self._console.is_terminal:
-                print(f"layer {status.layer} is built", file=sys.stderr, flush=True)
+                print(f"layer {status.layer} is built", file=self._console.file, flush=True)
 
     def _read(self, layer: int) -> LayerStatus:
         return progress.read_layer(self._store, self._grid, layer)

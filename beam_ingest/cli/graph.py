@@ -94,7 +94,7 @@ def _build(job: IngestJob, store: Store, options: dict[str, Any], start: float) 
     except (KeyboardInterrupt, WorkerDiedError) as error:
         what = error if isinstance(error, WorkerDiedError) else "interrupted"
         print(f"\nbeam-ingest: {what}; --resume finishes graph {job.graph_id}", file=sys.stderr, flush=True)
-        if is_local(options):  # the pipeline's threads do not end when asked
+        if is_local(options) or "job_endpoint" in options:  # the pipeline's threads do not end when asked
             os._exit(1 if what is error else INTERRUPTED)
         return INTERRUPTED
     status = progress.read_status(store, job.grid)
