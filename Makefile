@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 BEAM_VERSION = $(shell $(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
 go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building $(1), which takes a minute ..."; \
 	GOBIN=$(abspath $(BIN)) go install $(2); }
+FLINK := $(abspath $(VENV))/flink
 SAMPLE := sample
 WORKERS ?= 2
 
@@ -20,7 +21,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests prism bench-sink settings image template run-dataflow status cancel clean
+.PHONY: help install run test lint types tests prism flink bench-sink settings image template run-dataflow status cancel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -51,7 +52,7 @@ lint: install ## Check style
 types: install ## Check types
 	@$(BIN)/mypy --no-error-summary
 
-tests: install prism ## Run the test suite
+tests: install prism flink ## Run the test suite
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 prism: install ## Build the tools in Go that tests run: Apache Beam's Prism runner, and actionlint
@@ -88,6 +89,15 @@ status: settings ## Show job and progress of a graph on Dataflow: DATASET=... GR
 
 cancel: settings ## Stop the Dataflow job of a graph: GRAPH_ID=...
 	@$(BIN)/beam-ingest cancel "$$GRAPH_ID" --settings=$(SETTINGS)
+
+flink: install ## Get Apache Flink with Beam's job server, which some tests run on (needs Java and Maven)
+	@if test $(FLINK) -nt tests/flink/pom.xml; then :; \
+	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
+		echo "getting Apache Flink, 150 MB, from Maven Central, which takes a minute or two ..."; \
+		rm -rf $(FLINK) $(FLINK).part && \
+		mvn --batch-mode --quiet --file tests/flink/pom.xml dependency:copy-dependencies \
+			-DoutputDirectory=$(FLINK).part && touch $(FLINK).part && mv $(FLINK).part $(FLINK); \
+	else echo "no Java or no Maven: the tests on Flink will be skipped; install Java 17 and Maven from your package manager"; fi
 
 bench-sink: install ## Measure what a row costs on its way into Bigtable, beside other ways
 	@$(BIN)/python -W ignore -m benchmarks.sink
