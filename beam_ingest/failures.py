@@ -55,6 +55,12 @@ class Failure:
         return [single(name, key, json.dumps(asdict(self)).encode())]
 
     @property
+    def coords(self) -> tuple[int, int, int]:
+        """The chunk's coordinates as numbers."""
+        x, y, z = map(int, self.chunk.split("_"))
+        return (x, y, z)
+
+    @property
     def kind(self) -> str:
         """The cause without what differs from chunk to chunk: names of files and numbers."""
         return re.sub(r"[\d.,]+", "#", self.cause.replace(self.file, ""))

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from beam_ingest import failures, progress, table
+from beam_ingest.clearing import blocks_around, clear_block
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, GraphExistsError
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.inputs.files import Folder
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.meta import encode_meta
+from beam_ingest.scope import BLOCK_LAYER
 from beam_ingest.stores import Store, open_store
 from beam_ingest.tablets import split_keys, tablet_count
 from beam_ingest.version import __version__
@@ -204,11 +206,23 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
                 f"{store.place}: it was begun with {differs}; "
                 "resume it as it was begun, or build it anew with --overwrite"
             )
-    if any(failure.layer > ATOMIC_LAYER for failure in failures.read_failures(store)):
-        # The files of two chunks disagreed. To mend them changes chunks that are written already.
-        _clear(job, store, manifest.timestamp)
+    _take_back(job, store, manifest.timestamp)
     failures.clear_failures(store)
     return replace(job, timestamp=manifest.timestamp, resume=True)
+
+
+def _take_back(job: IngestJob, store: Store, timestamp: int) -> None:
+    """Remove what was written of chunks whose files contradict each other: mending will change them."""
+    contradictions = {
+        (failure.layer, failure.coords)
+        for failure in failures.read_failures(store)
+        if failure.layer > ATOMIC_LAYER
+    }
+    if any(layer != BLOCK_LAYER or layer == job.grid.root_layer for layer, _ in contradictions):
+        _clear(job, store, timestamp)
+    elif contradictions:
+        for block in blocks_around(job.grid, [coords for _, coords in contradictions]):
+            clear_block(store, job.grid, block)
 
 
 def _splits(job: IngestJob, tablets: int | None = None) -> list[bytes]:

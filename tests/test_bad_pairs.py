@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from beam_ingest import Dataset, make_job, start_job, store_url
 from tests.conftest import GRID, Cli, graph_cells, small_dataset, supervoxel
 from tests.oracle.cells import Cells
-from tests.oracle.datasets import Chunk, Coords, OracleDataset, write
+from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
 from tests.test_bad_files import components, components_file, edges_file, failures, mend
 
 BAD: Coords = (1, 0, 1)
@@ -157,3 +158,32 @@ def test_resume_with_other_input_than_a_graph_was_begun_with(
     mend(dataset, [NAME])
     assert cli("graph", "g", dataset, "--resume").status == 0
     assert graph_cells(dataset) == small_cells
+
+
+def test_mending_a_contradiction_takes_back_the_blocks_around_it_alone(cli: Cli, tmp_path: Path) -> None:
+    """One object along a row of 32 chunks: 16 blocks, of which one has a file that its neighbour belies."""
+    grid = Grid((32, 1, 1))
+    chain = [grid.node_id(1, (x, 0, 0), 1) for x in range(32)]
+
+    def chunk(x: int) -> Chunk:
+        around = [chain[other] for other in (x - 1, x + 1) if 0 <= other < 32]
+        between = tuple((chain[x], other) for other in around)
+        return Chunk(between=between, components=(tuple(chain),))
+
+    sound = OracleDataset(grid, {(x, 0, 0): chunk(x) for x in range(32)})
+    undisturbed = write(sound, tmp_path / "undisturbed")
+    assert cli("graph", "g", undisturbed).status == 0
+    spoilt = dict(sound.chunks)
+    spoilt[(7, 0, 0)] = Chunk(between=((chain[7], chain[8]),), components=(tuple(chain),))
+    path = write(OracleDataset(grid, spoilt), tmp_path / "dataset")
+    (line,) = failures(cli, path)
+    assert line.startswith(f"{edges_file(path, '7_0_0')}: chunk 7_0_0: expected the 1 edges to chunk 6_0_0 ")
+    assert cli.done(path) == [32, 15, 0, 0, 0, 0]
+    write(sound, path.parent)
+
+    dataset = Dataset.from_file(path)
+    job = start_job(make_job("g", dataset, store_url(dataset, "g")), resume=True)
+    assert cli.done(path) == [32 - 2 * 5, 16 - 5, 0, 0, 0, 0]  # block 3, and two on each side
+    assert job.resume
+    assert cli("graph", "g", path, "--resume").status == 0
+    assert graph_cells(path) == graph_cells(undisturbed)
