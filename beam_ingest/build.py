@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
 from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name
-from beam_ingest.inputs.files import Folder
+from beam_ingest.inputs.files import Content, FileError, Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.atomic import build_atomic_chunk
 from beam_ingest.layers.parent import UnknownPartnerError, build_parent_chunk
@@ -72,6 +73,18 @@ PIECE_CHILDREN = 1 << 20
 """The root chunk's components are shared out in pieces of about so many children."""
 
 
+def unreadable(file: str, chunk: str, error: FileError) -> InputError:
+    """The error of a file that nobody lets us read."""
+    reason = str(error).rpartition("found an error: ")[2]
+    return InputError(
+        file,
+        chunk,
+        "a file that can be read",
+        f"an error: {reason}",
+        "make it one that this program may read",
+    )
+
+
 def chunk_name(coords: Coordinates) -> str:
     """Chunk coordinates as file names and messages have them."""
     return "{}_{}_{}".format(*coords)
@@ -88,29 +101,27 @@ class Builder:
         self._job = job
         self._grid = job.grid
 
-    def read(self, chunks: list[Coordinates]) -> list[bytes | None]:
-        """The files of chunks: edges, components, edges, components, …; None for absent ones."""
+    def read(self, chunks: list[Coordinates]) -> list[Content]:
+        """The files of chunks: edges, components, edges, components, …"""
         edges, components = self._folder(self._job.dataset.edges), self._folder(self._job.dataset.components)
         calls = [
             (edges, [edges_file_name(coords) for coords in chunks]),
             (components, [components_file_name(coords) for coords in chunks]),
         ]
         if edges.is_local and components.is_local:
-            found = [folder.read(names) for folder, names in calls]
+            found = [folder.read_each(names) for folder, names in calls]
         else:
             with ThreadPoolExecutor(len(calls)) as pool:
-                found = list(pool.map(lambda call: call[0].read(call[1]), calls))
+                found = list(pool.map(lambda call: call[0].read_each(call[1]), calls))
         return [content for pair in zip(*found, strict=True) for content in pair]
 
-    def atomic(
-        self, coords: Coordinates, edges: bytes | None, components: bytes | None, missing: int = 0
-    ) -> Built:
+    def atomic(self, coords: Coordinates, edges: Content, components: Content, missing: int = 0) -> Built:
         """Build the layer-2 chunk at `coords`.
 
         Args:
           coords: its coordinates.
-          edges: content of its edges file; None if there is none.
-          components: content of its components file; None if there is none.
+          edges: content of its edges file.
+          components: content of its components file.
           missing: how many of its input files were not there.
 
         Raises:
@@ -172,7 +183,7 @@ class Builder:
         return Built(cells, counts, [], [])
 
     def _checked(
-        self, coords: Coordinates, edges: bytes | None, components: bytes | None
+        self, coords: Coordinates, edges: Content, components: Content
     ) -> tuple[ChunkEdges, Mapping]:
         """What a chunk's two files say; both are looked at, so that one run finds the faults of both."""
         name, (edges_file, components_file) = chunk_name(coords), self.files(coords)
@@ -180,27 +191,27 @@ class Builder:
         listed, mapping = ChunkEdges(), Mapping.empty()
         errors = []
         try:
-            if edges is not None:
+            if self._is_there(edges, edges_file, name):
                 listed = check.edges(decode_chunk_edges(edges, edges_file, name), edges_file)
-            else:
-                self._may_be_absent(edges_file, name)
         except InputError as error:
             errors.append(error)
         try:
-            if components is not None:
+            if self._is_there(components, components_file, name):
                 mapping = check.mapping(decode_components(components, components_file, name), components_file)
-            else:
-                self._may_be_absent(components_file, name)
         except InputError as error:
             errors.append(error)
         if errors:
             raise InputError.several(errors)
         return listed, mapping
 
-    def _may_be_absent(self, file: str, name: str) -> None:
+    def _is_there(self, content: Content, file: str, name: str) -> TypeGuard[bytes]:
+        """Whether there is something to decode; raises when there should be."""
+        if isinstance(content, FileError):
+            raise unreadable(file, name, content)
         # With raw input these files are made here; whether what they are made from is there was asked before.
-        if self._job.require_files and not self._job.raw:
+        if content is None and self._job.require_files and not self._job.raw:
             raise InputError(file, name, "the file", "none", "--require-files asks for every one")
+        return content is not None
 
     def files(self, coords: Coordinates) -> tuple[str, str]:
         """Paths, for messages, of the files that the edges and components of a chunk come from."""

@@ -13,11 +13,11 @@ from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Coords
 from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, read_shard, shard_files
 from beam_ingest.inputs.components import encode_components
 from beam_ingest.inputs.edges import encode_chunk_edges
-from beam_ingest.inputs.files import Folder
+from beam_ingest.inputs.files import Content, Folder
 from beam_ingest.job import IngestJob
 
 Coordinates = tuple[int, int, int]
-Contents = list[tuple[Coordinates, bytes | None, bytes | None]]
+Contents = list[tuple[Coordinates, Content, Content]]
 """Layer-2 chunks, each with its edges and components files."""
 
 

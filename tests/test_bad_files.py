@@ -369,10 +369,14 @@ def test_unreadable_file_is_not_an_absent_one(
 ) -> None:
     file_of(dataset).unlink()
     file_of(dataset).mkdir()
-    line = cli.refused("graph", "g", dataset, status=1)
-    expected = f"{file_of(dataset)}: expected a file that can be read, found an error: Is a directory"
-    assert line == expected
-    assert cli.done(dataset)[1:] == [0, 0]
+    edges_file(dataset, "3_0_0").write_bytes(b"hello")  # is found in the same run
+    lines = failures(cli, dataset)
+    assert lines[0] == (
+        f"{file_of(dataset)}: chunk {NAME}: expected a file that can be read, found an error: "
+        "Is a directory; make it one that this program may read"
+    )
+    assert lines[1].startswith(f"{edges_file(dataset, '3_0_0')}: chunk 3_0_0: expected a zstd frame")
+    assert cli.done(dataset) == [14, 0, 0]
 
 
 def test_every_chunk_bad(cli: Cli, dataset: Path) -> None:

@@ -36,7 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
         contents = read_inputs(job, inputs)
         for at, edges, components in contents[:_SHOWN_FILES]:
             for file, data in zip(Builder(job).files(at), (edges, components), strict=True):
-                print(f"  read   {file}  {'absent' if data is None else size(len(data))}")
+                found = (
+                    size(len(data)) if isinstance(data, bytes) else "absent" if data is None else "unreadable"
+                )
+                print(f"  read   {file}  {found}")
         if len(contents) > _SHOWN_FILES:
             print(f"  ...    and {len(contents) - _SHOWN_FILES} chunks more")
         built = build_chunk(job, layer, coords, contents)

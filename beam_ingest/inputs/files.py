@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from beam_ingest.errors import BeamIngestError
@@ -18,6 +19,10 @@ from beam_ingest.errors import BeamIngestError
 
 class FileError(BeamIngestError):
     """A file is there but could not be read or written."""
+
+
+Content: TypeAlias = bytes | FileError | None
+"""Of a file: what is in it; None if it is not there; why it can never be read."""
 
 
 class Folder:
@@ -51,19 +56,31 @@ class Folder:
         Raises:
           FileError: when a file is there but cannot be read; it is never taken as absent.
         """
+        contents: list[bytes | None] = []
+        for content in self.read_each(names):
+            if isinstance(content, FileError):
+                raise content
+            contents.append(content)
+        return contents
+
+    def read_each(self, names: Sequence[str]) -> list[Content]:
+        """As `read`, but a file that nobody lets us read is an error in its place, and the others are read.
+
+        Raises:
+          FileError: when a file cannot be read for a reason that may pass.
+        """
         if self._local is not None:
             return [self._read_local(name) for name in names]
         try:
             answers = _cloud_files(self.url).get(list(names), raw=True, raise_errors=False)
         except Exception as error:  # every protocol has its own
             raise FileError(f"{self.url}: cannot be read: {_first_line(error)}") from error
-        contents = {}
+        contents: dict[str, Content] = {}
         for answer in answers:
-            if answer["error"]:
-                raise FileError(
-                    f"{self.path(answer['path'])}: cannot be read: {_first_line(answer['error'])}"
-                )
-            contents[answer["path"]] = answer["content"]
+            name, reason = answer["path"], answer["error"]
+            if reason and not _is_denied(reason):
+                raise FileError(f"{self.path(name)}: cannot be read: {_first_line(reason)}")
+            contents[name] = self._unreadable(name, reason) if reason else answer["content"]
         return [contents[name] for name in names]
 
     def write(self, contents: Mapping[str, bytes]) -> None:
@@ -81,7 +98,7 @@ class Folder:
         except Exception as error:
             raise FileError(f"{self.url}: cannot be written: {_first_line(error)}") from error
 
-    def _read_local(self, name: str) -> bytes | None:
+    def _read_local(self, name: str) -> Content:
         assert self._local is not None
         try:
             with open(self._local / name, "rb") as file:
@@ -89,9 +106,12 @@ class Folder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise FileError(
-                f"{self.path(name)}: expected a file that can be read, found an error: {error.strerror}"
-            ) from error
+            return self._unreadable(name, error.strerror)
+
+    def _unreadable(self, name: str, reason: object) -> FileError:
+        return FileError(
+            f"{self.path(name)}: expected a file that can be read, found an error: {_first_line(reason)}"
+        )
 
     def _write_local(self, path: Path, content: bytes) -> None:
         try:
@@ -115,6 +135,13 @@ def _cloud_files(url: str) -> Any:
     # It would tell on stdout whose credentials it uses, in the midst of what programs read there.
     cloudfiles.secrets.print = lambda *_: None
     return cloudfiles.CloudFiles(url, progress=False)
+
+
+def _is_denied(error: object) -> bool:
+    """Whether a server will never let us read a file, however often we ask."""
+    response = getattr(error, "response", None)
+    codes = (getattr(error, "code", None), getattr(response, "status_code", None))
+    return any(code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) for code in codes)
 
 
 def _first_line(error: object) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 
 from beam_ingest import progress
 from beam_ingest.build import Builder, Built, Families, chunk_name
 from beam_ingest.errors import ChunksFailedError, EmptyInputError, InputError
 from beam_ingest.failures import Failure, summarise
 from beam_ingest.graphene import ATOMIC_LAYER
-from beam_ingest.inputs.files import Folder
+from beam_ingest.inputs.files import Content, FileError, Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
     KEYED_BYTES,
@@ -85,8 +87,8 @@ class PlanBlocks(beam.PTransform):  # type: ignore[misc]
 class ReadBlocks(beam.DoFn):  # type: ignore[misc]
     """Reads the edges and components files of a block's chunks.
 
-    The output is (block key, blobs): two int64 counts of absent files a chunk, then edges and
-    components of each.
+    The output is (block key, blobs): int64 counts of absent files a chunk, why files cannot be read as
+    JSON, then edges and components of each.
 
     Args:
       job: the job.
@@ -101,7 +103,7 @@ class ReadBlocks(beam.DoFn):  # type: ignore[misc]
         chunks = self._scope.chunks(self._scope.grid.chunk_coords(decode_key(key)))
         contents = self._builder.read(chunks)
         absent = np.array([content is None for content in contents]).reshape(-1, 2).sum(axis=1)
-        yield key, pack_blobs([absent.astype("<i8").tobytes(), *contents])
+        yield key, pack_contents(absent, contents)
 
 
 class AtomicLayer(beam.PTransform):  # type: ignore[misc]
@@ -200,8 +202,7 @@ class _BuildBlock(_BuildChunks):
         key, data = block
         self._group_bytes.update(len(data))
         chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
-        head, *contents = unpack_blobs(data)
-        absent = np.frombuffer(head or b"", "<i8").tolist()
+        absent, contents = unpack_contents(data)
         for coords, missing, edges, components in zip(
             chunks, absent, contents[::2], contents[1::2], strict=True
         ):
@@ -253,6 +254,27 @@ def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:
         raise ChunksFailedError(
             "\n".join(lines) or f"{counts.failed} of {total} chunks failed at layer {layer}"
         )
+
+
+def pack_contents(absent: npt.NDArray[np.int64], contents: Sequence[Content]) -> bytes:
+    """A block's files, in order of its chunks: edges, components, edges, components, …
+
+    Args:
+      absent: how many files of each chunk were not there.
+      contents: the files.
+    """
+    errors = {at: str(content) for at, content in enumerate(contents) if isinstance(content, FileError)}
+    files = [None if isinstance(content, FileError) else content for content in contents]
+    return pack_blobs([absent.astype("<i8").tobytes(), json.dumps(errors).encode(), *files])
+
+
+def unpack_contents(data: bytes) -> tuple[list[int], list[Content]]:
+    """The counts and files that `pack_contents` took."""
+    absent, errors, *files = unpack_blobs(data)
+    contents: list[Content] = list(files)
+    for at, text in json.loads(errors or b"{}").items():
+        contents[int(at)] = FileError(text)
+    return np.frombuffer(absent or b"", "<i8").tolist(), contents
 
 
 def pack_families(families: Families) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 import numpy as np
 
-from beam_ingest.build import chunk_name
+from beam_ingest.build import chunk_name, unreadable
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.inputs.agglomeration import (
@@ -26,7 +26,7 @@ from beam_ingest.inputs.agglomeration import (
 )
 from beam_ingest.inputs.components import components_file_name, encode_components
 from beam_ingest.inputs.edges import edges_file_name, encode_chunk_edges
-from beam_ingest.inputs.files import Folder
+from beam_ingest.inputs.files import FileError, Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
     KEYED_BYTES,
@@ -36,7 +36,7 @@ from beam_ingest.pipeline.coding import (
     pack_blobs,
     unpack_blobs,
 )
-from beam_ingest.pipeline.layers import failure, stop_if_failed
+from beam_ingest.pipeline.layers import failure, pack_contents, stop_if_failed
 from beam_ingest.pipeline.sink import Write
 from beam_ingest.progress import Counts
 from beam_ingest.scope import BLOCK_LAYER, Scope
@@ -90,13 +90,15 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
         chunks = [(x, y, z) for x, y, z in grid.children(BLOCK_LAYER, block).tolist()]
         files = shard_files(grid, chunks, partial=self._job.test)
         absent, sound = 0, False
-        for shard, data in zip(files, self._folder.read([f.name for f in files]), strict=True):
+        for shard, data in zip(files, self._folder.read_each([f.name for f in files]), strict=True):
             path = self._folder.path(shard.name)
             try:
                 if data is None:
                     absent += shard.expected
                     self._may_be_absent(shard, path)
                     continue
+                if isinstance(data, FileError):
+                    raise unreadable(path, chunk_name(shard.first_chunk), data)
                 payloads = read_shard(grid, shard, data, self._data_version, path)
             except InputError as error:
                 chunk_id = grid.chunk_id(ATOMIC_LAYER, shard.first_chunk)
@@ -157,10 +159,8 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
         block_chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
         counts = np.zeros(len(block_chunks), "<i8")
         counts[:1] = absent
-        blobs: list[bytes | None] = [counts.tobytes()]
-        for coords in block_chunks:
-            blobs += self._files(coords, payloads)
-        yield key, pack_blobs(blobs)
+        files = [file for coords in block_chunks for file in self._files(coords, payloads)]
+        yield key, pack_contents(counts, files)
 
     def _files(self, coords: tuple[int, int, int], payloads: list[Payload]) -> list[bytes | None]:
         """A chunk's edges and components files; None when nothing would be in them."""
