@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import threading
@@ -13,6 +14,7 @@ import apache_beam as beam
 import grpc
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner
+from apache_beam.runners.worker.data_plane import PeriodicThread
 
 from beam_ingest.errors import BeamIngestError, ConfigError
 
@@ -81,26 +83,42 @@ def _quiet() -> Iterator[None]:
     Some are logged and some printed, by the threads of workers that run in this process (LOOPBACK).
     Those end with one more when the engine closes its connection to them.
     """
+
+    def hook(args: Any) -> None:
+        if not isinstance(args.exc_value, grpc.RpcError):
+            previous(args)
+
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # also what it says at the very end
     disabled = logging.root.manager.disable
+    previous, threading.excepthook = threading.excepthook, hook
     logging.disable(logging.CRITICAL)
     try:
         with redirect_stderr(_Nowhere()):
             try:
                 yield
             except Exception:
-                _join_workers()
+                _end_workers()
                 raise
-            _join_workers()
+            _end_workers()
     finally:
         logging.disable(disabled)
+        threading.excepthook = previous
 
 
-def _join_workers() -> None:
-    """Wait for the threads of workers; not after Ctrl-C, when they may be waiting themselves."""
+def _end_workers() -> None:
+    """Wait for workers in this process to end, and close what they leave open.
+
+    One to which the engine closed its connection leaves its store open, held by a thread that would
+    look for idle stores once a minute; an SQLite graph would keep its log. Not after Ctrl-C, when
+    workers may be waiting themselves.
+    """
     for thread in threading.enumerate():
-        if thread.name.startswith(_WORKER_THREADS):
-            thread.join(_FAREWELL_SECONDS)
+        if isinstance(thread, PeriodicThread):
+            thread.cancel()
+        elif not thread.name.startswith(_WORKER_THREADS):
+            continue
+        thread.join(_FAREWELL_SECONDS)
+    gc.collect()
 
 
 class _Nowhere(io.TextIOBase):
