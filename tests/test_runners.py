@@ -17,7 +17,7 @@ def test_local_commands_of_the_page(cli: Cli, tmp_path: Path, monkeypatch: pytes
     local = [words for words in commands("beam-ingest") if "--runner" not in " ".join(words)]
     assert len(local) == 3
     for _, *words in local:
-        small = ["--chunk-size", "16", "16", "16"] if words[0] == "sample" else []
+        small = ["--chunks", "2", "2", "2", "--chunk-size", "16", "16", "16"] if words[0] == "sample" else []
         outcome = cli(*words, *small)
         assert (outcome.status, outcome.errors) == (0, []), words
 
@@ -31,7 +31,6 @@ def test_the_page_has_no_command_that_is_not_tested() -> None:
     assert len(commands("beam-ingest", "PrismRunner")) == 1
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # how Beam's workers end
 @pytest.mark.parametrize("raw", [[], ["--raw"]], ids=["proto", "raw"])
 def test_the_real_sample_on_prism(tmp_path: Path, raw: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     (words,) = commands("beam-ingest", "PrismRunner")

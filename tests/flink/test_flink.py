@@ -25,8 +25,6 @@ from tests.oracle.cells import Cells
 from tests.test_resume import PROGRAM, Gate, processes_of, until
 
 Capture = pytest.CaptureFixture[str]
-# So end Beam's workers in this process when an engine closes its connection to them.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 @pytest.fixture(scope="module")
