@@ -89,6 +89,12 @@ class Emulator:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None, "the emulator is not running"
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, empty, and return when it answers."""
         assert self._process is None, "the emulator is running already"
