@@ -12,8 +12,11 @@ from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 
 CONTACTS_PER_FACE_VOXEL = 1 / 800
 """Different contacts of nodes across a chunk face, per voxel of it: pinky256 has one in 820."""
-PEAK_BYTES_PER_EDGE = 300
-"""Memory at the peak of building a parent chunk, per edge that reaches it."""
+NAMES_PER_CONTACT = 8
+"""Edges of layer-2 nodes still name supervoxels: so many more reach layer 3 (pinky256: 8)."""
+PEAK_BYTES_PER_EDGE = 200
+"""Memory at the peak of building a parent chunk, per edge that reaches it: 130 in the kernels and the cells
+they lay out, and the packed messages, 20 to 30 each time Apache Beam holds them."""
 USUAL_BYTES = 16 << 30
 """Memory of a worker whose layers ask for nothing: four vCPUs with 4 GB each."""
 
@@ -36,7 +39,7 @@ def group_edges(grid: ChunkGrid, chunk_size: tuple[int, int, int], layer: int) -
         inside = 2 * (bounds[axis] > span // 2)
         outside = min(2, max(0, ceil(bounds[axis] / span) - 1))
         area += (inside + outside) * face
-    return ceil(area * CONTACTS_PER_FACE_VOXEL)
+    return ceil(area * CONTACTS_PER_FACE_VOXEL * (NAMES_PER_CONTACT if layer == ATOMIC_LAYER + 1 else 1))
 
 
 def worker_bytes(grid: ChunkGrid, chunk_size: tuple[int, int, int], layer: int) -> int:
