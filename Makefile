@@ -9,6 +9,9 @@ go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building 
 FLINK := $(abspath $(VENV))/flink
 SAMPLE := sample
 WORKERS ?= 2
+BENCH_CHUNKS ?= 64 512
+BENCH_RUNS ?= 3
+BENCH_ONLY ?= ''
 
 # Dataflow: where jobs run is in SETTINGS, from Terraform or, in CI, from the variable DATAFLOW_SETTINGS.
 SETTINGS := build/settings.json
@@ -21,7 +24,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests prism flink bench-sink settings image template run-dataflow status cancel clean
+.PHONY: help install run test lint types tests prism flink bench bench-sink settings image template run-dataflow status cancel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -98,6 +101,9 @@ flink: install ## Get Apache Flink with Beam's job server, which some tests run 
 		mvn --batch-mode --quiet --file tests/flink/pom.xml dependency:copy-dependencies \
 			-DoutputDirectory=$(FLINK).part && touch $(FLINK).part && mv $(FLINK).part $(FLINK); \
 	else echo "no Java or no Maven: the tests on Flink will be skipped; install Java 17 and Maven from your package manager"; fi
+
+bench: install prism ## Measure whole builds beside the least they could cost (docs/performance.md)
+	@$(BIN)/python -W ignore -m benchmarks --chunks $(BENCH_CHUNKS) --runs $(BENCH_RUNS) --only $(BENCH_ONLY)
 
 bench-sink: install ## Measure what a row costs on its way into Bigtable, beside other ways
 	@$(BIN)/python -W ignore -m benchmarks.sink

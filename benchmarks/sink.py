@@ -1,6 +1,6 @@
 """What a row costs on its way into Bigtable: our store beside the other ways there are.
 
-    python -m benchmarks.sink [--rows N] [--rounds N]
+    python -m benchmarks.sink [--rows N] [--rounds N] [--chunks N]
 
 Runs against the Bigtable emulator on this machine. Every way writes the same rows, in turn, several
 times; the median of each is printed, and its ratio to ours. One-cell rows are parents cells; graph
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -25,14 +24,12 @@ from google.cloud import bigtable
 from google.cloud.bigtable.row import DirectRow
 
 from beam_ingest import table
-from beam_ingest.build import Builder
-from beam_ingest.dataset import Dataset
-from beam_ingest.job import make_job
-from beam_ingest.sample import SampleSpec, write_sample
-from beam_ingest.scope import Scope
 from beam_ingest.stores.bigtable import BigtableStore
 from beam_ingest.table import FAMILIES, Cells
+from benchmarks.datasets import FOLDER, sample
+from benchmarks.floor import plain_job
 from tests.bigtable.emulator import Emulator
+from tests.plain import build_all
 
 PROJECT, INSTANCE = "benchmark", "benchmark"
 TIMESTAMP = 1_000_000
@@ -44,19 +41,10 @@ def one_cell_rows(count: int) -> Cells:
     return [table.fixed(table.PARENT, table.node_keys(ids), ids)]
 
 
-def graph_rows() -> Cells:
-    """The cells of layer 2 of a sample."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_sample(Path(folder) / "sample", SampleSpec(chunks=(4, 4, 4)))
-        job = make_job("graph", Dataset.from_file(Path(folder) / "sample" / "dataset.yml"), "sqlite:unused")
-        builder, scope = Builder(job), Scope(job.grid, False)
-        cells: Cells = []
-        for block in scope.blocks(0, scope.block_count).tolist():
-            chunks = scope.chunks((block[0], block[1], block[2]))
-            contents = builder.read(chunks)
-            for coords, edges, components in zip(chunks, contents[::2], contents[1::2], strict=True):
-                cells += builder.atomic(coords, edges, components).cells
-    return cells
+def graph_rows(folder: Path, chunks: int) -> Cells:
+    """The cells of layer 2 of a sample's graph."""
+    built = build_all(plain_job(sample(folder.absolute(), chunks)))
+    return [column for chunk in built if chunk.counts.supervoxels for column in chunk.cells]
 
 
 def ours(cells: Cells, name: str) -> None:
@@ -117,12 +105,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rows", type=int, default=50_000, help="one-cell rows to write")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way writes them")
+    parser.add_argument(
+        "--chunks", type=int, default=64, help="of the sample for graph rows: 8, 64, 512 or 4096"
+    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the sample is kept")
     arguments = parser.parse_args()
     ways = {"beam_ingest": ours, "MutationsBatcher": batcher, "WriteToBigTable": write_to_bigtable}
     with Emulator() as emulator:
         os.environ["BIGTABLE_EMULATOR_HOST"] = emulator.address
         print(f"{'rows':<10}{'way':<20}{'CPU µs':>8}{'wall µs':>9}{'CPU ratio':>11}{'wall ratio':>12}")
-        for kind, cells in {"one cell": one_cell_rows(arguments.rows), "graph": graph_rows()}.items():
+        for kind, cells in {
+            "one cell": one_cell_rows(arguments.rows),
+            "graph": graph_rows(arguments.folder, arguments.chunks),
+        }.items():
             figures: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
             for turn in range(arguments.rounds):
                 for number, (way, write) in enumerate(ways.items()):
