@@ -154,7 +154,7 @@ class Builder:
         self._check_senders(chunk_id, layer, envelopes)
         message = Message.concatenate([e.message for e in envelopes])
         asymmetric = asymmetries(envelopes)
-        errors = [self._asymmetric(pair) for pair in asymmetric]
+        errors = [self.asymmetric(pair) for pair in asymmetric]
         try:
             chunk = build_parent_chunk(grid, layer, chunk_id, message)
         except UnknownPartnerError as error:
@@ -250,7 +250,8 @@ class Builder:
                 f"of {len(came)}; the runner lost or repeated some: report this"
             )
 
-    def _asymmetric(self, pair: Asymmetry) -> InputError:
+    def asymmetric(self, pair: Asymmetry) -> InputError:
+        """What is wrong about two chunks' files that list different edges."""
         chunk, other = (self._grid.chunk_coords(c) for c in (pair.chunk, pair.other))
         found = f"{pair.listed} (no such file, or none in it)" if pair.listed == 0 else f"{pair.listed}"
         if pair.listed == pair.other_listed:

@@ -63,13 +63,8 @@ class IngestJob:
             )
         if self.graph_version not in table.VERSIONS:
             raise ConfigError(f"graph version {self.graph_version}: expected one of {sorted(table.VERSIONS)}")
-        if self.raw and self.dataset.agglomeration is None:
-            raise ConfigError(f"{where}: ingest_config: the key AGGLOMERATION is missing, which --raw reads")
-        if self.raw and self.dataset.data_version is None:
-            raise ConfigError(f"{where}: data_source: the key DATA_VERSION is missing, which --raw needs")
-        for key, value in (("EDGES", self.dataset.edges), ("COMPONENTS", self.dataset.components)):
-            if value is None and not self.raw:
-                raise ConfigError(f"{where}: data_source: the key {key} is missing (only --raw does without)")
+        for fault in missing_keys(self.dataset, self.raw):
+            raise ConfigError(fault)
         if self.test and self.grid.layer_count < 4:
             raise ConfigError(
                 f"{where}: --test takes eight chunks at the centre: this grid has no more than that"
@@ -106,14 +101,8 @@ def make_job(
       ConfigError: when it cannot be built.
     """
     watershed = read_watershed(dataset.watershed)
-    inputs = ("AGGLOMERATION",) if raw else ("EDGES", "COMPONENTS")
-    for key in inputs:
-        url = getattr(dataset, key.lower())
-        if url is not None and not Folder(url).may_exist():
-            section = "ingest_config" if raw else "data_source"
-            raise ConfigError(
-                f"{dataset.path}: {section}.{key}: expected a folder, found none at {Folder(url).path('')}"
-            )
+    for fault in missing_folders(dataset, raw):
+        raise ConfigError(fault)
     return IngestJob(
         graph_id=graph_id,
         dataset=dataset,
@@ -125,6 +114,39 @@ def make_job(
         test=test,
         require_files=require_files,
     )
+
+
+def missing_keys(dataset: Dataset, raw: bool) -> list[str]:
+    """What is wrong about the keys of the dataset file that name the inputs, a line each."""
+    where = dataset.path
+    if raw:
+        keys = [
+            ("ingest_config", "AGGLOMERATION", dataset.agglomeration, ", which --raw reads"),
+            ("data_source", "DATA_VERSION", dataset.data_version, ", which --raw needs"),
+        ]
+    else:
+        keys = [
+            ("data_source", "EDGES", dataset.edges, " (only --raw does without)"),
+            ("data_source", "COMPONENTS", dataset.components, " (only --raw does without)"),
+        ]
+    return [
+        f"{where}: {section}: the key {key} is missing{why}"
+        for section, key, value, why in keys
+        if value is None
+    ]
+
+
+def missing_folders(dataset: Dataset, raw: bool) -> list[str]:
+    """A line for each folder of inputs that is named and is certainly not there."""
+    faults = []
+    for key in ("AGGLOMERATION",) if raw else ("EDGES", "COMPONENTS"):
+        url = getattr(dataset, key.lower())
+        if url is not None and not Folder(url).may_exist():
+            section = "ingest_config" if raw else "data_source"
+            faults.append(
+                f"{dataset.path}: {section}.{key}: expected a folder, found none at {Folder(url).path('')}"
+            )
+    return faults
 
 
 def start_job(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from beam_ingest.arrays import find
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import Ids
 from beam_ingest.inputs.messages import ChunkComponentsMsg, has_unknown_fields
@@ -33,6 +34,13 @@ class Mapping:
     def empty(cls) -> Mapping:
         """The mapping of a chunk in which nothing was joined."""
         return cls(np.empty(0, np.uint64), np.empty(0, np.int64))
+
+    def component_of(self, supervoxels: Ids) -> npt.NDArray[np.int64]:
+        """The component of each of `supervoxels`, shape (n,), int64; -1 for unmapped ones."""
+        if self.ids.size == 0:
+            return np.full(supervoxels.size, -1)
+        at, found = find(self.ids, supervoxels)
+        return np.where(found, self.components[at], -1)
 
 
 def components_file_name(coords: tuple[int, int, int]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -83,6 +83,23 @@ class Folder:
             contents[name] = self._unreadable(name, reason) if reason else answer["content"]
         return [contents[name] for name in names]
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """Names that begin with `prefix`, in no order; one after the other, so that millions take no room.
+
+        A name may have one folder in it, as ``remap/done_0_0_0_0.data`` has.
+
+        Raises:
+          FileError: when they cannot be listed. A folder that is not there is an error on this machine;
+            elsewhere nobody can tell it from an empty one.
+        """
+        if self._local is not None:
+            yield from self._list_local(prefix)
+            return
+        try:
+            yield from _cloud_files(self.url).list(prefix, flat=True)
+        except Exception as error:
+            raise FileError(f"{self.path(prefix)}: cannot be listed: {_first_line(error)}") from error
+
     def write(self, contents: Mapping[str, bytes]) -> None:
         """Write each file whole: a reader sees all of it or none.
 
@@ -113,6 +130,19 @@ class Folder:
             f"{self.path(name)}: expected a file that can be read, found an error: {_first_line(reason)}"
         )
 
+    def _list_local(self, prefix: str) -> Iterator[str]:
+        assert self._local is not None
+        below, slash, start = prefix.rpartition("/")
+        try:
+            with os.scandir(self._local / below) as entries:
+                for entry in entries:
+                    if entry.name.startswith(start):
+                        yield f"{below}{slash}{entry.name}"
+        except OSError as error:
+            raise FileError(
+                f"{self._local / below}: expected a folder to list, found an error: {error.strerror}"
+            ) from error
+
     def _write_local(self, path: Path, content: bytes) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,12 +159,19 @@ class Folder:
             raise FileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _cloud_files(url: str) -> Any:
-    import cloudfiles.secrets  # slow
+def silence_cloud_files() -> None:
+    """Keep cloud-files from telling on stdout of credentials and errors, amid what programs read there."""
+    import cloudfiles.compression  # slow
+    import cloudfiles.secrets
 
-    # It would tell on stdout whose credentials it uses, in the midst of what programs read there.
-    cloudfiles.secrets.print = lambda *_: None
-    return cloudfiles.CloudFiles(url, progress=False)
+    cloudfiles.secrets.print = cloudfiles.compression.print = lambda *_: None
+
+
+def _cloud_files(url: str) -> Any:
+    silence_cloud_files()
+    from cloudfiles import CloudFiles
+
+    return CloudFiles(url, progress=False)
 
 
 def _is_denied(error: object) -> bool:

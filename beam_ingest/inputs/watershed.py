@@ -1,6 +1,7 @@
 """The watershed volume: how large it is, and so how many chunks there are.
 
-Only its ``info`` is read (precomputed format, mip 0): no voxel is needed to build a graph.
+Only its ``info`` is read (precomputed format, mip 0): no voxel is needed to build a graph. Those of some
+chunks are read to check a dataset.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.inputs.files import Folder
+from beam_ingest.graphene import ChunkGrid, Ids
+from beam_ingest.inputs.files import FileError, Folder, silence_cloud_files
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,37 @@ def chunk_grid(dataset: Dataset, watershed: Watershed) -> ChunkGrid:
         return ChunkGrid((x, y, z), dataset.layer_id_bits, dataset.spatial_bits)
     except ConfigError as error:
         raise ConfigError(f"{dataset.path}: {error}") from None
+
+
+def read_labels(url: str, chunk_size: tuple[int, int, int], coords: tuple[int, int, int]) -> Ids | None:
+    """The labels but 0 in a chunk's box of the precomputed volume at `url`, at mip 0.
+
+    Args:
+      url: the volume.
+      chunk_size: voxels of a chunk along x, y and z.
+      coords: the chunk's coordinates.
+
+    Returns:
+      Labels, shape (n,), uint64, ascending; None when voxels of the box are not there.
+
+    Raises:
+      FileError: when voxels are there but cannot be read.
+    """
+    from cloudvolume import Bbox, CloudVolume  # slow
+    from cloudvolume.datasource.precomputed.image import rx
+    from cloudvolume.exceptions import EmptyVolumeException
+
+    silence_cloud_files()
+    rx.print = lambda *_: None  # it tells on stdout about what it raises as well
+    try:
+        volume = CloudVolume(url, mip=0, progress=False)
+        begin, end = np.array(volume.bounds.minpt), np.array(volume.bounds.maxpt)
+        low = begin + np.array(coords) * chunk_size
+        high = np.minimum(low + chunk_size, end)
+        found = volume.unique(Bbox(low, high), mip=0)  # without laying out the whole box in memory
+    except EmptyVolumeException:
+        return None
+    except Exception as error:  # every protocol has its own
+        first_line = str(error).partition("\n")[0] or type(error).__name__
+        raise FileError(f"{url}: the voxels of chunk {'_'.join(map(str, coords))}: {first_line}") from error
+    return np.array(sorted({int(label) for label in found} - {0}), np.uint64)

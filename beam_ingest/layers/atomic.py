@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from beam_ingest.arrays import Indices, components, find, unique_pairs
+from beam_ingest.arrays import Indices, components, unique_pairs
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids, Layers
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
@@ -69,13 +68,13 @@ def build_atomic_chunk(
         grid.chunk_id(SUPERVOXEL_LAYER, coords),
         [within.node_ids1, within.node_ids2, between.node_ids1, cross.node_ids1],
     )
-    component = _component_of(supervoxels, mapping)
+    component = mapping.component_of(supervoxels)
     active = (component[left] == component[right]) & (component[left] >= 0)
     label = components(supervoxels.size, left[active], right[active])
     node_count = int(label.max(initial=-1)) + 1
     parents = np.uint64(chunk_id + 1) + label.astype(np.uint64)
 
-    active = (component[own_between] == _component_of(between.node_ids2, mapping)) & (
+    active = (component[own_between] == mapping.component_of(between.node_ids2)) & (
         component[own_between] >= 0
     )
     own = np.concatenate([own_between[active], own_cross])
@@ -115,14 +114,6 @@ def _index(chunk_id: int, columns: list[Ids]) -> tuple[Ids, list[Indices]]:
         positions = (np.cumsum(present) - 1)[segments]
     ids = np.uint64(chunk_id) + distinct.astype(np.uint64)
     return ids, np.split(positions, np.cumsum(sizes)[:-1])
-
-
-def _component_of(supervoxels: Ids, mapping: Mapping) -> npt.NDArray[np.int64]:
-    """The component of each supervoxel, -1 for unmapped ones."""
-    at, found = find(mapping.ids, supervoxels)
-    if mapping.ids.size == 0:
-        return np.full(supervoxels.size, -1)
-    return np.where(found, mapping.components[at], -1)
 
 
 def _outgoing(

@@ -14,7 +14,7 @@ import numpy as np
 
 from beam_ingest.build import chunk_name, unreadable
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import ATOMIC_LAYER
+from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.inputs.agglomeration import (
     REMAP,
     Payload,
@@ -106,8 +106,8 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
                 continue
             for payload in payloads:
                 sound = True
-                packed = _pack(payload)
-                for target in self._targets(payload):
+                packed = pack_payload(payload)
+                for target in target_blocks(grid, payload):
                     yield beam.pvalue.TaggedOutput(_PAYLOADS, (encode_key(target), packed))
         if sound:  # told to where failures are counted
             yield beam.pvalue.TaggedOutput(_FAILURES, WriteUnit(b"", Counts(), 0, []))
@@ -119,18 +119,25 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
                 path, chunk_name(shard.coords), "the file", "none", "--require-files asks for every one"
             )
 
-    def _targets(self, payload: Payload) -> set[int]:
-        """Blocks whose chunks need a payload: edges go to their chunks, pairs to the neighbours too."""
-        grid = self._job.grid
-        chunks = list(payload.chunks)
-        if payload.kind == REMAP:
-            chunks += face_neighbours(grid, payload.chunks[0])
-        return set(grid.ancestors(np.array(chunks, np.uint64), BLOCK_LAYER).tolist())
+
+def target_blocks(grid: ChunkGrid, payload: Payload) -> set[int]:
+    """Blocks whose chunks need a payload: edges go to their chunks, pairs to the neighbours too."""
+    chunks = list(payload.chunks)
+    if payload.kind == REMAP:
+        chunks += face_neighbours(grid, payload.chunks[0])
+    return set(grid.ancestors(np.array(chunks, np.uint64), BLOCK_LAYER).tolist())
 
 
-def _pack(payload: Payload) -> bytes:
+def pack_payload(payload: Payload) -> bytes:
+    """A payload as bytes, its kind first."""
     ids = np.array(payload.chunks, "<u8").tobytes()
     return pack_blobs([payload.kind.encode(), payload.name.encode(), ids, bytes(payload.data)])
+
+
+def unpack_payload(data: bytes) -> Payload:
+    """The payload that `pack_payload` took."""
+    kind, name, ids, records = [blob or b"" for blob in unpack_blobs(data)]
+    return Payload(kind.decode(), name.decode(), tuple(np.frombuffer(ids, "<u8").tolist()), records)
 
 
 @beam.typehints.with_output_types(KEYED_BYTES)
@@ -149,13 +156,11 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
         key, values = group
         absent, payloads = 0, []
         for value in values:
-            kind, *rest = [blob or b"" for blob in unpack_blobs(value)]
+            kind, count, *_ = [blob or b"" for blob in unpack_blobs(value)]
             if kind:
-                name, ids, data = rest
-                chunks = tuple(np.frombuffer(ids, "<u8").tolist())
-                payloads.append(Payload(kind.decode(), name.decode(), chunks, data))
+                payloads.append(unpack_payload(value))
             else:
-                absent += int.from_bytes(rest[0], "little")
+                absent += int.from_bytes(count, "little")
         block_chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
         counts = np.zeros(len(block_chunks), "<i8")
         counts[:1] = absent
