@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from beam_ingest.errors import ConfigError
+from beam_ingest.run import is_local
 
 
 @contextmanager
@@ -22,3 +28,20 @@ def temporary_folder(own: bool) -> Iterator[None]:
             yield
         finally:
             tempfile.tempdir = previous
+
+
+def report_folder(options: Mapping[str, Any], name: str) -> str:
+    """URL of a new folder for what workers report: local, or where the runner keeps temporary files.
+
+    Raises:
+      ConfigError: when the workers are elsewhere and nobody says where such files go.
+    """
+    if is_local(options):
+        return Path(tempfile.mkdtemp()).as_uri()
+    place = options.get("temp_location")
+    if not place:
+        raise ConfigError(
+            f"--runner {options['runner']}: add --temp_location, where workers leave their findings"
+        )
+    folder = f"{place.rstrip('/')}/{name}-{uuid4().hex}"
+    return folder if "://" in folder else Path(folder).absolute().as_uri()

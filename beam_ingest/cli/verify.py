@@ -6,19 +6,16 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import apache_beam as beam
 
 from beam_ingest.cli import INTERRUPTED
-from beam_ingest.cli.temporary import temporary_folder
+from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest.errors import BeamIngestError
 from beam_ingest.inputs.files import Folder
 from beam_ingest.progress import digest
 from beam_ingest.run import (
@@ -45,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.graph_id,
             dataset,
             store_url(dataset, arguments.graph_id, arguments.store),
-            _report_folder(options),
+            report_folder(options, "verify"),
         )
         if is_local(options):
             options.setdefault("direct_num_workers", default_workers(job.grid))
@@ -80,19 +77,6 @@ def _verified(job: VerifyJob, options: Mapping[str, Any]) -> Findings:
     if content is None:
         raise BeamIngestError(f"{job.report}: the run ended without findings; run it again")
     return Findings.decode(content)
-
-
-def _report_folder(options: Mapping[str, Any]) -> str:
-    """URL of a new folder for the findings: local, or where the runner keeps temporary files."""
-    if is_local(options):
-        return Path(tempfile.mkdtemp()).as_uri()
-    place = options.get("temp_location")
-    if not place:
-        raise ConfigError(
-            f"--runner {options['runner']}: add --temp_location, where workers leave their findings"
-        )
-    folder = f"{place.rstrip('/')}/verify-{uuid4().hex}"
-    return folder if "://" in folder else Path(folder).absolute().as_uri()
 
 
 def _show(graph_id: str, findings: Findings, seconds: float) -> None:
