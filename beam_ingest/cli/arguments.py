@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from beam_ingest.errors import ConfigError
 from beam_ingest.version import __version__
 
-_BEAM_VERBS = ("graph", "verify")
+_BEAM_VERBS = ("graph", "check", "verify")
 """Commands that run a pipeline."""
 Command = Callable[[argparse.Namespace], int]
 
@@ -35,7 +35,7 @@ def parse(argv: list[str]) -> tuple[Command, argparse.Namespace]:
     """
     parser, verbs = _parser()
     if argv and argv[0] in _BEAM_VERBS and not {"-h", "--help"} & set(argv):
-        return _command(argv[0]), _parse_graph(verbs[argv[0]], argv[1:])
+        return _command(argv[0]), _parse_beam(verbs[argv[0]], argv[1:])
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(unknown, _options(verbs[arguments.verb]), verbs[arguments.verb].prog)
@@ -62,6 +62,16 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         return verbs[name]
 
     _add_graph_options(verb("graph", "build a graph; every option of Apache Beam is understood too"))
+
+    check = verb("check", "look for what would go wrong before a graph is built; nothing is written")
+    _add_dataset(check)
+    check.add_argument(
+        "--raw", action="store_true", help="check raw agglomeration (ingest_config.AGGLOMERATION)"
+    )
+    opened = check.add_mutually_exclusive_group()
+    opened.add_argument("--sample", metavar="N", type=int, help="open N chunks, spread over the grid (8)")
+    opened.add_argument("--all", action="store_true", help="open every chunk")
+    check.add_argument("--json", action="store_true", help="for programs")
 
     status = verb("status", "show how far each layer of a graph is built")
     _add_graph(status)
@@ -177,6 +187,10 @@ def _add_settings(parser: _Parser) -> None:
 
 def _add_graph(parser: _Parser) -> None:
     parser.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
+    _add_dataset(parser)
+
+
+def _add_dataset(parser: _Parser) -> None:
     parser.add_argument("dataset", metavar="DATASET.yml", help="dataset file, as PyChunkedGraph's")
     parser.add_argument(
         "--store",
@@ -185,7 +199,7 @@ def _add_graph(parser: _Parser) -> None:
     )
 
 
-def _parse_graph(own: _Parser, argv: list[str]) -> argparse.Namespace:
+def _parse_beam(own: _Parser, argv: list[str]) -> argparse.Namespace:
     """Arguments of a command that runs a pipeline; Beam's own options come as the dict ``beam``."""
     from beam_ingest.cli.beam_options import add_beam_options
 

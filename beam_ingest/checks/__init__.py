@@ -1,0 +1,1 @@
+"""Checking a dataset before a graph is built from it."""

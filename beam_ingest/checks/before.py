@@ -1,0 +1,109 @@
+"""What can be checked without opening any input file: configuration, watershed, rights, region."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from beam_ingest.checks.findings import CONFIGURATION, Case, Findings
+from beam_ingest.checks.regions import bucket_location, is_within
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import ConfigError, StoreError
+from beam_ingest.inputs.files import FileError
+from beam_ingest.inputs.watershed import chunk_grid, read_watershed
+from beam_ingest.job import IngestJob, missing_folders, missing_keys
+from beam_ingest.stores import store_url
+from beam_ingest.stores.access import folder_fault, store_access
+
+PERMISSIONS = "missing permissions"
+REGIONS = "inputs and table in different regions"
+_GRAPH_ID = "check"
+"""Stands for the name of the graph, which does not matter here."""
+
+
+def configured_job(dataset: Dataset, raw: bool, store: str | None, findings: Findings) -> IngestJob | None:
+    """The job that would build the graph; None when the configuration allows none.
+
+    Args:
+      dataset: the dataset file.
+      raw: whether raw agglomeration is read.
+      store: ``--store``.
+      findings: where everything that is wrong goes.
+    """
+    faults = missing_keys(dataset, raw) + missing_folders(dataset, raw)
+    place, grid, resolution = "", None, (1.0, 1.0, 1.0)
+    try:
+        place = store_url(dataset, _GRAPH_ID, store)
+    except ConfigError as error:
+        faults.append(str(error))
+    try:
+        watershed = read_watershed(dataset.watershed)
+        resolution = watershed.resolution
+        grid = chunk_grid(dataset, watershed)
+    except (ConfigError, FileError) as error:
+        faults.append(str(error))
+    if raw and not dataset.edges:
+        findings.note("no data_source.EDGES: servers find no edges there, and cannot split")
+    findings.problem(CONFIGURATION, *(Case(line, dataset.path) for line in faults), count=len(faults))
+    if grid is None or missing_keys(dataset, raw):
+        return None
+    return IngestJob(_GRAPH_ID, dataset, grid, resolution, place, raw=raw)
+
+
+def check_rights(job: IngestJob, findings: Findings) -> None:
+    """Whether the table, and with raw input the files made of it, can be written."""
+    if job.store:
+        access = store_access(job.store)
+        findings.problem(PERMISSIONS, *map(Case, access.lacking), count=len(access.lacking))
+        if access.unknown:
+            findings.unchecked.add(access.unknown)
+    source = job.dataset
+    for key, url in (("EDGES", source.edges), ("COMPONENTS", source.components)):
+        if not job.raw or url is None:
+            continue
+        if urlsplit(url).scheme != "file":
+            findings.unchecked.add(f"{url}: whether {key} can be written there")
+            continue
+        fault = folder_fault(Path(unquote(urlsplit(url).path)))
+        if fault:
+            findings.problem(PERMISSIONS, Case(fault))
+
+
+def check_regions(job: IngestJob, region: str | None, findings: Findings) -> None:
+    """Whether the buckets of the inputs, and workers, are where a Bigtable cluster is.
+
+    Args:
+      job: the job that would build the graph.
+      region: where its workers will be, if that is known.
+      findings: where what is found goes.
+    """
+    if not job.store.startswith("bigtable:"):
+        return
+    from beam_ingest.stores.clusters import read_clusters  # a slow import
+
+    project, instance, *_ = job.store.removeprefix("bigtable:").split("/")
+    where = f"bigtable:{project}/{instance}"
+    try:
+        regions = sorted({cluster.region for cluster in read_clusters(project, instance)})
+    except StoreError as error:
+        findings.unchecked.add(f"{where}: region: {error}")
+        return
+    if not regions:
+        findings.unchecked.add(f"{where}: region: the emulator has none")
+        return
+    there = ", ".join(regions)
+    if region and region not in regions:
+        line = f"--region {region}: expected one with a cluster of {where}, found clusters in {there}"
+        findings.problem(REGIONS, Case(line))
+    source = job.dataset
+    urls = [source.agglomeration] if job.raw else [source.edges, source.components]
+    buckets = {urlsplit(url).netloc for url in urls if url and url.startswith("gs://")}
+    for bucket in sorted(buckets):
+        try:
+            location = bucket_location(project, bucket)
+        except FileError as error:
+            findings.unchecked.add(f"gs://{bucket}: region: {error}")
+            continue
+        if not any(is_within(each, location) for each in regions):
+            line = f"gs://{bucket}: expected a bucket in {there}, as {where} is, found one in {location}"
+            findings.problem(REGIONS, Case(line, f"gs://{bucket}", "", there, location))

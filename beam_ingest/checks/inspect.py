@@ -1,0 +1,228 @@
+"""One chunk's inputs: what is wrong with them, and the rows for its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from beam_ingest.build import Builder, Coordinates, chunk_name, unreadable
+from beam_ingest.checks.coverage import Coverage, cover, cover_volume
+from beam_ingest.checks.findings import Case, Findings
+from beam_ingest.checks.job import CheckJob
+from beam_ingest.checks.pairs import Mismatch, Rows, chunk_rows, unknown_rows
+from beam_ingest.errors import InputError
+from beam_ingest.graphene import Ids
+from beam_ingest.inputs.check import ChunkChecker
+from beam_ingest.inputs.components import Mapping, decode_components
+from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
+from beam_ingest.inputs.files import Content, FileError, Folder
+from beam_ingest.inputs.watershed import read_labels
+from beam_ingest.layers.symmetry import Asymmetry
+
+UNREADABLE = "files that cannot be read"
+ONE_SIDED = "pairs of chunks with different edges"
+DISAGREE = "pairs of chunks with different active edges"
+STRANGE = "supervoxels in the watershed box of another chunk"
+ABSENT = "supervoxels of edges that are not in the watershed"
+UNMAPPED = "supervoxels of edges in no component"
+EDGELESS = "supervoxels of components in no edge"
+UNMENTIONED = "supervoxels of the watershed in no edge"
+VOXELS = "the watershed's voxels"
+_Parsed = TypeVar("_Parsed")
+
+
+class Inspector:
+    """Looks at chunks of one check.
+
+    Args:
+      job: the check.
+    """
+
+    def __init__(self, job: CheckJob) -> None:
+        self._job = job
+        self._grid = job.grid
+        self._builder = Builder(job.ingest)
+        self._selection, self._volumes = job.selection, job.volumes
+
+    def files(
+        self,
+        coords: Coordinates,
+        edges: Content,
+        components: Content,
+        findings: Findings,
+    ) -> Rows:
+        """Look at the two files of the chunk at `coords`.
+
+        Args:
+          coords: the chunk's coordinates.
+          edges: content of its edges file.
+          components: content of its components file.
+          findings: where what is found goes.
+
+        Returns:
+          Its rows (`beam_ingest.checks.pairs`).
+        """
+        name, (edges_file, components_file) = chunk_name(coords), self._builder.files(coords)
+        check = ChunkChecker(self._grid, coords)
+        listed: ChunkEdges | None = ChunkEdges()
+        mapping: Mapping | None = Mapping.empty()
+        if edges is not None:
+            listed = _parsed(
+                "edges",
+                edges,
+                edges_file,
+                name,
+                lambda data: decode_chunk_edges(data, edges_file, name),
+                findings,
+            )
+        if components is not None:
+            mapping = _parsed(
+                "components",
+                components,
+                components_file,
+                name,
+                lambda data: decode_components(data, components_file, name),
+                findings,
+            )
+        if listed is not None:
+            listed = _checked_edges(check, listed, edges_file, findings)
+        if mapping is not None:
+            try:
+                check.mapping(mapping, components_file)
+            except InputError as error:
+                findings.problem("components files with ids that cannot be", Case.of(error))
+                mapping = None
+        return self.inputs(coords, listed, mapping, findings)
+
+    def inputs(
+        self, coords: Coordinates, edges: ChunkEdges | None, mapping: Mapping | None, findings: Findings
+    ) -> Rows:
+        """Look at what the files of a chunk say, None for what is not known; gives its rows."""
+        if edges is None:
+            return unknown_rows(self._grid, coords)
+        if mapping is not None and self._selection.selected(np.array([coords]))[0]:
+            coverage = cover(self._grid, coords, edges, mapping)
+            self._cover(coords, edges, coverage, findings)
+            if self._volumes.selected(np.array([coords]))[0]:
+                self._volume(coords, coverage.supervoxels, findings)
+        return chunk_rows(self._grid, coords, edges, mapping)
+
+    def mismatch(self, pair: Mismatch, findings: Findings) -> None:
+        """Note that the files of two chunks disagree."""
+        if not pair.active:
+            asymmetry = Asymmetry(pair.chunk, pair.other, pair.fewer, pair.more)
+            findings.problem(ONE_SIDED, Case.of(self._builder.asymmetric(asymmetry)))
+            return
+        chunk, other = (self._grid.chunk_coords(c) for c in (pair.chunk, pair.other))
+        file, other_file = (self._builder.files(coords)[1] for coords in (chunk, other))
+        disagree = InputError(
+            file,
+            chunk_name(chunk),
+            f"the {pair.more} active edges to chunk {chunk_name(other)} that {other_file} makes",
+            f"{pair.fewer} others" if pair.fewer == pair.more else f"{pair.fewer}",
+            "the components of both chunks must agree on which edges are active",
+        )
+        findings.problem(DISAGREE, Case.of(disagree))
+
+    def _cover(self, coords: Coordinates, edges: ChunkEdges, coverage: Coverage, findings: Findings) -> None:
+        findings.counts["chunks"] += 1
+        findings.counts["edges"] += len(edges)
+        findings.counts["supervoxels"] += coverage.supervoxels.size
+        edges_file, components_file = self._builder.files(coords)
+        for kind, file, ids in (
+            (UNMAPPED, edges_file, coverage.unmapped),
+            (EDGELESS, components_file, coverage.edgeless),
+        ):
+            findings.note(kind, *_examples(file, coords, ids), count=ids.size)
+
+    def _volume(self, coords: Coordinates, supervoxels: Ids, findings: Findings) -> None:
+        """Read the chunk's voxels, and compare their labels with the supervoxels of its edges."""
+        dataset = self._job.ingest.dataset
+        try:
+            labels = read_labels(dataset.watershed, dataset.chunk_size, coords)
+        except FileError as error:
+            findings.problem(UNREADABLE, Case(str(error), dataset.watershed, chunk_name(coords)))
+            return
+        if labels is None:
+            findings.unchecked.add(f"{VOXELS}: of some of the chunks none are there")
+            return
+        found = cover_volume(self._grid, coords, supervoxels, labels)
+        findings.counts["chunks with voxels"] += 1
+        findings.counts["supervoxels with voxels"] += found.supervoxels.size
+        place = Folder(dataset.watershed).path("")
+        findings.note(UNMENTIONED, *_examples(place, coords, found.edgeless), count=found.edgeless.size)
+        edges_file, name = self._builder.files(coords)[0], chunk_name(coords)
+        if found.strange.size:
+            strange = InputError(
+                place,
+                name,
+                "supervoxels of this chunk in its box",
+                _some(found.strange),
+                "correct CHUNK_SIZE or SPATIAL_BITS, or name the watershed that was cut into chunks",
+            )
+            findings.problem(STRANGE, Case.of(strange), count=found.strange.size)
+        if found.absent.size:
+            absent = InputError(
+                edges_file,
+                name,
+                f"supervoxels that are in {place}",
+                _some(found.absent),
+                "name the watershed that the edges were made from, or write the file anew",
+            )
+            findings.problem(ABSENT, Case.of(absent), count=found.absent.size)
+
+
+def _some(ids: Ids) -> str:
+    """The first of some ids that should not be, and how many more there are."""
+    return f"{ids[0]}" + (f" and {ids.size - 1} more" if ids.size > 1 else "") + " that are not"
+
+
+def _parsed(
+    kind: str,
+    content: bytes | FileError,
+    file: str,
+    name: str,
+    parse: Callable[[bytes], _Parsed],
+    findings: Findings,
+) -> _Parsed | None:
+    """What a file says; None, and a problem, if it cannot be read or parsed."""
+    if isinstance(content, FileError):
+        findings.problem(UNREADABLE, Case.of(unreadable(file, name, content)))
+        return None
+    try:
+        return parse(content)
+    except InputError as error:
+        findings.problem(f"damaged {kind} files", Case.of(error))
+        return None
+
+
+def _checked_edges(
+    check: ChunkChecker, edges: ChunkEdges, file: str, findings: Findings
+) -> ChunkEdges | None:
+    """The edges put right; None, and a problem for each group at fault, if they cannot be true."""
+    within, cross, between = (
+        _checked_group(check, group, getattr(edges, group), file, findings)
+        for group in ("in_chunk", "cross_chunk", "between_chunk")
+    )
+    if within is None or cross is None or between is None:
+        return None
+    return ChunkEdges(within, cross, between)
+
+
+def _checked_group(
+    check: ChunkChecker, group: str, edges: Edges, file: str, findings: Findings
+) -> Edges | None:
+    try:
+        checked: Edges = getattr(check.edges(ChunkEdges(**{group: edges}), file), group)
+    except InputError as error:
+        findings.problem("edges files with ids that cannot be", Case.of(error))
+        return None
+    return checked
+
+
+def _examples(file: str, coords: Coordinates, ids: Ids) -> list[Case]:
+    """A case of one of some supervoxels."""
+    name = chunk_name(coords)
+    return [Case(f"{file}: chunk {name}: supervoxel {i}", file, name, "", str(i)) for i in ids[:1].tolist()]

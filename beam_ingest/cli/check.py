@@ -1,0 +1,130 @@
+"""``beam-ingest check``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import apache_beam as beam
+
+from beam_ingest.checks.before import check_regions, check_rights, configured_job
+from beam_ingest.checks.findings import CONFIGURATION, Findings, Tally
+from beam_ingest.checks.job import SAMPLE, CheckJob
+from beam_ingest.checks.listing import conclude, file_kinds
+from beam_ingest.checks.pipeline import REPORT_FILE, CheckDataset
+from beam_ingest.cli import INTERRUPTED
+from beam_ingest.cli.temporary import report_folder, temporary_folder
+from beam_ingest.dataflow import dataflow_options, is_dataflow
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest.inputs.files import Folder
+from beam_ingest.job import IngestJob
+from beam_ingest.run import (
+    WorkerDiedError,
+    check_options,
+    default_workers,
+    is_local,
+    known_error,
+    run_pipeline,
+)
+
+_WRONG, _MISCONFIGURED = 1, 2
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check a dataset."""
+    begun = time.monotonic()
+    count = None if arguments.all else SAMPLE if arguments.sample is None else arguments.sample
+    if count is not None and count < 1:
+        raise ConfigError(f"--sample {count}: expected 1 or more; --all opens every chunk")
+    dataset, options, findings = Dataset.from_file(arguments.dataset), dict(arguments.beam), Findings()
+    check_options(options)
+    ingest = configured_job(dataset, arguments.raw, arguments.store, findings)
+    job = None
+    if ingest is not None:
+        check_rights(ingest, findings)
+        check_regions(ingest, options.get("region"), findings)
+        options = _options(ingest, options, count)
+        with temporary_folder(is_local(options)):
+            job = CheckJob(ingest, count, report_folder(options, "check"))
+            try:
+                findings.merge(_inspected(job, options))
+            except (KeyboardInterrupt, WorkerDiedError) as error:
+                what = error if isinstance(error, WorkerDiedError) else "interrupted"
+                print(f"\nbeam-ingest: {what}", file=sys.stderr, flush=True)
+                if is_local(options):  # the pipeline's threads do not end when asked
+                    os._exit(1 if what is error else INTERRUPTED)
+                return INTERRUPTED
+        conclude(file_kinds(dataset, job.grid, ingest.raw), dataset.chunk_size, findings)
+    if arguments.json:
+        chunks = None if job is None else job.grid.chunks
+        opened = 0 if job is None else job.selection.size
+        head = {"dataset": dataset.path, "raw": arguments.raw, "grid": chunks, "sample": opened}
+        print(json.dumps(head | {"wrong": findings.total} | findings.as_dict()))
+    else:
+        _show(dataset, job, findings, time.monotonic() - begun)
+    return _MISCONFIGURED if CONFIGURATION in findings.problems else _WRONG if findings.total else 0
+
+
+def _options(job: IngestJob, given: Mapping[str, Any], count: int | None) -> dict[str, Any]:
+    """Beam's options for a check."""
+    if is_dataflow(given):
+        # Two checks do not disturb each other, so that they need not share a name as builders do.
+        name = {"job_name": f"beam-ingest-check-{uuid4().hex[:8]}"}
+        return dataflow_options(job, name | dict(given), any_region=True)
+    if is_local(given):
+        return {"direct_num_workers": 1 if count == SAMPLE else default_workers(job.grid)} | dict(given)
+    return dict(given)
+
+
+def _inspected(job: CheckJob, options: Mapping[str, Any]) -> Findings:
+    """Run the check's pipeline to its end, and read what it found."""
+
+    def build(pipeline: beam.Pipeline) -> None:
+        pipeline | "Check" >> CheckDataset(job)
+
+    try:
+        run_pipeline(build, options)
+    except WorkerDiedError:
+        raise
+    except Exception as error:
+        known = known_error(error)
+        if known is None and not is_local(options):  # the runner's own page or log says more
+            known = BeamIngestError(f"the check could not be run: {' '.join(str(error).split())}")
+        raise known or error from error
+    (content,) = Folder(job.report).read([REPORT_FILE])
+    if content is None:
+        raise BeamIngestError(f"{job.report}: the run ended without findings; run it again")
+    return Findings.decode(content)
+
+
+def _show(dataset: Dataset, job: CheckJob | None, findings: Findings, seconds: float) -> None:
+    if job is not None:
+        total = job.grid.chunk_count(2)
+        grid = "x".join(map(str, job.grid.chunks))
+        print(
+            f"grid: {grid} = {total:,} chunks, {job.grid.layer_count} layers; opened {job.selection.size:,}"
+        )
+    for name, count in sorted(findings.counts.items()):
+        print(f"  {name:<26}{count:>16,}")
+    _show_tallies("note", findings.notes)
+    for line in sorted(findings.unchecked):
+        print(f"\nnot checked: {line}")
+    _show_tallies("WRONG", findings.problems)
+    verdict = f"{findings.total:,} times something is wrong" if findings.total else "nothing is wrong"
+    print(f"\n{dataset.path}: {verdict} (checked in {seconds:.1f} s)")
+
+
+def _show_tallies(head: str, tallies: Mapping[str, Tally]) -> None:
+    for kind, tally in sorted(tallies.items()):
+        print(f"\n{head}: {kind}: {tally.count:,}")
+        for case in tally.examples:
+            print(f"  {case.line}")
+        if tally.examples and tally.count > len(tally.examples):
+            print(f"  ... {tally.count:,} in all")

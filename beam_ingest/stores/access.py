@@ -1,0 +1,81 @@
+"""May we make a table and fill it? Asked before any work is done; nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+PERMISSIONS = (
+    "bigtable.tables.create",
+    "bigtable.tables.get",
+    "bigtable.tables.mutateRows",
+    "bigtable.tables.readRows",
+)
+"""What building a graph needs on a Bigtable instance."""
+
+
+class Access(NamedTuple):
+    """What is known of our rights.
+
+    Attributes:
+      lacking: what we lack, a line each.
+      unknown: why nobody can tell, or "".
+    """
+
+    lacking: list[str]
+    unknown: str = ""
+
+
+def store_access(url: str) -> Access:
+    """Whether the store at a URL of `beam_ingest.stores.store_url` can be made and filled."""
+    kind, _, place = url.partition(":")
+    if kind == "sqlite":
+        return Access(_sqlite_faults(Path(place)))
+    project, instance, *_ = place.split("/")
+    return _bigtable_access(project, instance)
+
+
+def folder_fault(folder: Path) -> str | None:
+    """Why no file can be written below `folder`, which may still have to be made; None if one can."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        # Asking the disk is the only sure way: rights, a read-only disk and a full one all look different.
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"1")
+    except OSError as error:
+        return f"{folder}: expected a folder to write to, found an error: {error.strerror}"
+    return None
+
+
+def _sqlite_faults(path: Path) -> list[str]:
+    if path.is_dir():
+        return [f"{path}: expected an SQLite file, found a folder"]
+    if path.exists() and not os.access(path, os.W_OK):
+        return [f"{path}: expected an SQLite file to write to, found one to read only"]
+    fault = folder_fault(path.parent)
+    return [fault] if fault else []
+
+
+def _bigtable_access(project: str, instance: str) -> Access:
+    from google.api_core.exceptions import GoogleAPICallError, MethodNotImplemented, RetryError
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud import bigtable  # slow imports
+
+    where = f"bigtable:{project}/{instance}"
+    try:
+        client = bigtable.Client(project=project, admin=True)
+        granted = client.instance(instance).test_iam_permissions(list(PERMISSIONS))
+    except MethodNotImplemented:
+        return Access([], f"{where}: permissions: the emulator has none")
+    except (GoogleAPICallError, RetryError, GoogleAuthError) as error:
+        return Access([f"{where}: the permissions cannot be looked up: {' '.join(str(error).split())}"])
+    lacking = [name for name in PERMISSIONS if name not in granted]
+    return Access(
+        [
+            f"{where}: expected the permission {name}, found none; roles/bigtable.admin has it"
+            for name in lacking
+        ]
+    )
