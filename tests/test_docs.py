@@ -54,7 +54,7 @@ def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
                 assert words[0] == "make", line
                 continue
             ran += 1
-    assert ran == 8
+    assert ran == 9
     (program,) = blocks(ROOT / "README.md", "python")
     program = program.replace("beam.Pipeline()", "beam.Pipeline('FnApiRunner')")  # stay off the network
     program = program.replace("'FnApiRunner'", "'apache_beam.runners.portability.fn_api_runner.FnApiRunner'")

@@ -49,6 +49,14 @@ def test_kernels_do_no_input_and_output() -> None:
         assert not imports_of(path) & forbidden
 
 
+@pytest.mark.parametrize("name", ["coverage", "findings", "listing", "pairs", "selection"])
+def test_what_checks_compute_knows_no_beam(name: str) -> None:
+    found = imports_of(PACKAGE / "checks" / f"{name}.py")
+    assert not [
+        m for m in found if m.startswith(("apache_beam", "beam_ingest.pipeline", "beam_ingest.stores"))
+    ]
+
+
 def test_stores_know_nothing_of_layers() -> None:
     allowed = {"beam_ingest.table", "beam_ingest.errors", "beam_ingest.dataset"}
     for path in (PACKAGE / "stores").rglob("*.py"):

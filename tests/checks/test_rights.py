@@ -1,0 +1,174 @@
+"""May the table be made, and is everything in one region? Asked of real clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import grpc
+import pytest
+from google.iam.v1.iam_policy_pb2 import TestIamPermissionsRequest as Asked
+from google.iam.v1.iam_policy_pb2 import TestIamPermissionsResponse as Granted
+
+from beam_ingest.checks.regions import is_within
+from beam_ingest.stores.access import PERMISSIONS
+from tests.bigtable.conftest import emulator  # noqa: F401  (a fixture)
+from tests.bigtable.emulator import Emulator
+from tests.checks import checked, lines
+from tests.conftest import Cli
+from tests.dataflow.clusters import ClustersProxy
+from tests.dataflow.conftest import storage  # noqa: F401  (a fixture)
+from tests.dataflow.jobs import BUCKET, REGION
+from tests.dataflow.storage import StorageEmulator
+
+MISSING, APART = "missing permissions", "inputs and table in different regions"
+TEST_PERMISSIONS = "/google.bigtable.admin.v2.BigtableInstanceAdmin/TestIamPermissions"
+STORE = "--store=bigtable:project/instance"
+
+
+class InstanceProxy(ClustersProxy):
+    """Answers for the permissions of an instance too: those of `granted` that were asked for."""
+
+    def __init__(
+        self, address: str, granted: Sequence[str] = PERMISSIONS, code: grpc.StatusCode | None = None
+    ) -> None:
+        super().__init__(address, {"one": f"{REGION}-b"})
+        self._granted = set(granted)
+        self._refusal = code
+        self.resources: list[str] = []
+
+    def forward(self, method: str, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        if method != TEST_PERMISSIONS:
+            yield from super().forward(method, request, context)
+            return
+        if self._refusal:
+            context.abort(self._refusal, "injected")
+        asked = Asked.FromString(request)
+        self.resources.append(asked.resource)
+        granted = [name for name in asked.permissions if name in self._granted]
+        yield Granted(permissions=granted).SerializeToString()
+
+
+def test_an_sqlite_file_in_a_folder_that_is_none(cli: Cli, dataset: Path) -> None:
+    (dataset.parent / "file").write_text("")
+    found = checked(cli, dataset, f"--store=sqlite:{dataset.parent}/file/graph.sqlite")
+    assert lines(found, MISSING) == [
+        f"{dataset.parent}/file: expected a folder to write to, found an error: Not a directory"
+    ]
+
+
+def test_an_sqlite_file_that_is_a_folder(cli: Cli, dataset: Path) -> None:
+    found = checked(cli, dataset, f"--store=sqlite:{dataset.parent}")
+    assert lines(found, MISSING) == [f"{dataset.parent}: expected an SQLite file, found a folder"]
+
+
+def test_an_sqlite_file_in_a_folder_still_to_be_made(cli: Cli, dataset: Path) -> None:
+    checked(cli, dataset, f"--store=sqlite:{dataset.parent}/a/b/graph.sqlite", status=0)
+    assert not (dataset.parent / "a").exists()
+
+
+def test_folders_that_raw_input_is_written_to(cli: Cli, sample: Path) -> None:
+    (sample.parent / "file").write_text("")
+    sample.write_text(sample.read_text().replace("EDGES: ./edges", "EDGES: ./file/edges"))
+    found = checked(cli, sample, "--raw")
+    assert lines(found, MISSING) == [
+        f"{sample.parent}/file: expected a folder to write to, found an error: Not a directory"
+    ]
+
+
+def test_no_store(cli: Cli, dataset: Path) -> None:
+    text = dataset.read_text()
+    dataset.write_text(text[: text.index("backend_client:")])
+    found = checked(cli, dataset, status=2)
+    assert lines(found, "configuration")[0].startswith(f"{dataset}: no backend_client; add --store ")
+    assert found["counts"]["edges files"] == 16  # the rest is looked at all the same
+
+
+def test_the_emulator_has_no_permissions(
+    cli: Cli,
+    dataset: Path,
+    emulator: Emulator,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", emulator.address)
+    found = checked(cli, dataset, STORE, status=0)
+    assert {
+        "bigtable:project/instance: permissions: the emulator has none",
+        "bigtable:project/instance: region: the emulator has none",
+    } <= set(found["not_checked"])
+
+
+@pytest.mark.parametrize("lacking", [(), PERMISSIONS[:1], PERMISSIONS])
+def test_permissions_of_an_instance(
+    cli: Cli,
+    dataset: Path,
+    emulator: Emulator,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    lacking: Sequence[str],
+) -> None:
+    with InstanceProxy(emulator.address, [name for name in PERMISSIONS if name not in lacking]) as proxy:
+        monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", proxy.address)
+        found = checked(cli, dataset, STORE, status=1 if lacking else 0)
+    assert proxy.resources == ["projects/project/instances/instance"]
+    assert [case["line"] for case in found["problems"].get(MISSING, {"examples": []})["examples"]] == [
+        f"bigtable:project/instance: expected the permission {name}, found none; roles/bigtable.admin has it"
+        for name in sorted(lacking)
+    ]
+
+
+def test_permissions_that_cannot_be_asked_for(
+    cli: Cli,
+    dataset: Path,
+    emulator: Emulator,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever may not even ask has no rights, or not this instance."""
+    with InstanceProxy(emulator.address, code=grpc.StatusCode.PERMISSION_DENIED) as proxy:
+        monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", proxy.address)
+        found = checked(cli, dataset, STORE)
+    (line,) = lines(found, MISSING)
+    assert line.startswith("bigtable:project/instance: the permissions cannot be looked up: 403 injected")
+
+
+def test_regions(
+    cli: Cli,
+    dataset: Path,
+    emulator: Emulator,  # noqa: F811
+    storage: StorageEmulator,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bucket, in the US as a whole, suits any cluster there; the workers' region has none."""
+    for file in (dataset.parent / "edges").iterdir():
+        storage.write(f"gs://{BUCKET}/edges/{file.name}", file.read_bytes())
+    dataset.write_text(dataset.read_text().replace(": ./edges", f": gs://{BUCKET}/edges"))
+    with InstanceProxy(emulator.address) as proxy:
+        monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", proxy.address)
+        found = checked(cli, dataset, STORE, f"--region={REGION}", status=0)
+        assert not [line for line in found["not_checked"] if "region" in line]
+        found = checked(cli, dataset, STORE, "--region=europe-west1")
+        assert lines(found, APART) == [
+            "--region europe-west1: expected one with a cluster of bigtable:project/instance, found clusters "
+            f"in {REGION}"
+        ]
+        monkeypatch.setattr("beam_ingest.checks.before.bucket_location", lambda *_: "europe-west1")
+        found = checked(cli, dataset, STORE)
+        assert lines(found, APART) == [
+            f"gs://{BUCKET}: expected a bucket in {REGION}, as bigtable:project/instance is, found one in "
+            "europe-west1"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("region", "location", "expected"),
+    [
+        ("us-east1", "us-east1", True),
+        ("us-east1", "us-east4", False),
+        ("us-east1", "us", True),
+        ("europe-west4", "us", False),
+        ("europe-west4", "eu", True),
+        ("us-east1", "nam4", True),
+        ("us-west1", "nam4", False),
+    ],
+)
+def test_near(region: str, location: str, expected: bool) -> None:
+    assert is_within(region, location) is expected
