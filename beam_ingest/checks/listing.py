@@ -103,19 +103,24 @@ def list_part(kinds: list[FileKind], part: str, findings: Findings) -> None:
     """
     there = [_list_kind(kind, part, findings) for kind in kinds]
     if [kind.name for kind in kinds] == ["edges", "components"]:
-        alone = there[0] & ~there[1]
-        cases = [Case(kinds[0].file(coords)) for coords in _places(alone, kinds[0], part)]
-        findings.note(NO_COMPONENTS, *cases, count=int(alone.sum()))
+        edges, components = there
+        if edges is not None and components is not None:
+            alone = edges & ~components
+            cases = [Case(kinds[0].file(coords)) for coords in _places(alone, kinds[0], part)]
+            findings.note(NO_COMPONENTS, *cases, count=int(alone.sum()))
 
 
-def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask:
-    """Which chunks of `part` have a file of `kind`: shape (columns of x in the part, y, z), bool."""
+def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
+    """Which chunks of `part` have a file of `kind`: shape (columns of x in the part, y, z), bool.
+
+    None when nobody can tell.
+    """
     columns = _columns(kind, part)
     there = np.zeros((columns.size, *kind.bounds[1:]), bool)
     pattern = re.compile(f"{re.escape(kind.stem)}{_NUMBER}_{_NUMBER}_{_NUMBER}{re.escape(kind.suffix)}")
     folder = Folder(kind.url)
     if not folder.may_exist():  # the dataset file names one that is not there: its fault, and told as such
-        return there
+        return None
     names = folder.names(kind.stem + part)
     try:
         while batch := list(islice(names, _BATCH)):
@@ -136,7 +141,13 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask:
                 cases = _files(folder, found, f"coordinates within {grid}")
                 findings.problem(OUTSIDE, *cases, count=len(outside))
     except FileError as error:
-        findings.problem(UNLISTED, Case(str(error), folder.path("")))
+        if kind.url.startswith("http"):  # few web servers list folders, and a graph is built without
+            findings.unchecked.add(
+                f"{folder.path('')}: which files are there: no web server has to list them"
+            )
+        else:
+            findings.problem(UNLISTED, Case(str(error), folder.path("")))
+        return None
     findings.counts[f"{kind.name} files"] += int(there.sum())
     return there
 
@@ -165,10 +176,12 @@ def conclude(kinds: list[FileKind], chunk_size: tuple[int, int, int], findings: 
     chunks = kinds[0].bounds
     reached = [0, 0, 0]
     for kind in kinds:
+        if f"{kind.name} files" not in findings.counts or UNLISTED in findings.problems:
+            continue
         there = findings.counts[f"{kind.name} files"]
         if kind.bounds == chunks:  # of larger blocks writers make a file only where something was joined
             findings.counts[f"{kind.name} files absent"] = kind.total - there
-        if kind.expected and not there and Folder(kind.url).may_exist() and UNLISTED not in findings.problems:
+        if kind.expected and not there:
             findings.problem(NONE, _nothing(kind))
         if kind.bounds == chunks:
             extent = findings.extents.get(kind.name, [0, 0, 0])

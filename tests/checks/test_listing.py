@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -34,8 +37,9 @@ def test_a_missing_folder(cli: Cli, dataset: Path, key: str) -> None:
     assert lines(found, CONFIGURATION) == [
         f"{dataset}: data_source.{key.upper()}: expected a folder, found none at {dataset.parent}/{key}/"
     ]
-    assert found["counts"][f"{key} files absent"] == 16
+    assert not [name for name in found["counts"] if name.startswith(f"{key} files")]
     assert "no files" not in found["problems"]
+    assert "chunks with edges but no components file" not in found["notes"]
 
 
 def test_both_folders_missing_and_a_bad_watershed(cli: Cli, dataset: Path) -> None:
@@ -178,6 +182,36 @@ def test_listing_in_parts_gives_the_same(
     assert kinds_found.problems["names of no chunk"].count == 4
     assert kinds_found.extents["edges"] == [101, 2, 2]
     assert kinds_found.notes["chunks with edges but no components file"].count == 1
+
+
+class _NoListing(SimpleHTTPRequestHandler):
+    """Serves files, and shows no folder."""
+
+    def list_directory(self, path: object) -> None:
+        self.send_error(403)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_files_on_a_web_server(cli: Cli, dataset: Path) -> None:
+    """A graph can be built from there; which files there are, nobody tells."""
+    (dataset.parent / "edges" / "edges_1_0_1.proto.zst").write_bytes(b"hello")
+    server = ThreadingHTTPServer(("localhost", 0), partial(_NoListing, directory=str(dataset.parent)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    url = f"http://localhost:{server.server_port}"
+    dataset.write_text(dataset.read_text().replace(": ./edges", f": {url}/edges"))
+    try:
+        found = checked(cli, dataset, ALL)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert problems(found) == {"damaged edges files": [(f"{url}/edges/edges_1_0_1.proto.zst", "1_0_1")]}
+    assert f"{url}/edges/: which files are there: no web server has to list them" in found["not_checked"]
+    assert (found["counts"]["components files"], found["counts"]["components files absent"]) == (16, 0)
+    assert "edges files" not in found["counts"]
 
 
 def test_a_whole_check_of_files_in_a_bucket(
