@@ -23,15 +23,14 @@ from typing import Any
 STAGES = ("start", "read", "kernels", "sink")
 """What is clocked; the rest of the CPU is Beam's, and that of libraries' own threads."""
 _CLOCKS = {
-    "read": ["beam_ingest.inputs.files:Folder.read", "beam_ingest.inputs.files:Folder.write"],
+    "read": ["beam_ingest.inputs.files:Folder.read_each", "beam_ingest.inputs.files:Folder.write"],
     "kernels": [
         "beam_ingest.build:Builder.atomic",
         "beam_ingest.build:Builder.parent",
         "beam_ingest.build:Builder.roots",
         # raw input: what Beam's transforms call
         "beam_ingest.pipeline.raw:read_shard",
-        "beam_ingest.pipeline.raw:assemble_edges",
-        "beam_ingest.pipeline.raw:assemble_mapping",
+        "beam_ingest.pipeline.raw:assemble_chunk",
         "beam_ingest.pipeline.raw:encode_chunk_edges",
         "beam_ingest.pipeline.raw:encode_components",
     ],
