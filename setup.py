@@ -21,7 +21,6 @@ setup(
         "apache-beam[gcp]>=2.70,<2.78",
         "google-cloud-bigtable>=2.30,<3",
         "numpy>=1.26,<3",
-        "scipy>=1.11,<2",
         "pyyaml>=6,<7",
         "zstandard>=0.22,<0.26",
         "protobuf>=4.25,<7",
@@ -41,7 +40,7 @@ setup(
             "mypy>=1.15,<3",
             "types-PyYAML>=6,<7",
             "types-protobuf>=5,<8",
-            "scipy-stubs>=1.14,<2; python_version >= '3.11'",
+            "scipy>=1.11,<2",
             "kvdbclient>=0.6,<0.9; python_version >= '3.11'",
         ]
     },

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from beam_ingest.graphene import Ids
 
@@ -55,13 +53,18 @@ def components(size: int, left: Indices, right: Indices) -> Indices:
     Returns:
       Component numbers, shape (size,), numbered in order of their lowest node.
     """
-    graph = coo_array((np.ones(left.size, np.int8), (left, right)), shape=(size, size))
-    count, labels = connected_components(graph, directed=False)
-    lowest = np.full(count, size)
-    np.minimum.at(lowest, labels, np.arange(size))
-    rank = np.empty(count, np.int64)
-    rank[np.argsort(lowest)] = np.arange(count)
-    return rank[labels]
+    lowest = np.arange(size)
+    while left.size:
+        # What remains are edges between trees, named by their lowest nodes. Each tree but the lowest
+        # among its neighbours joins the lowest of them, so two rounds halve their number at least.
+        low, high = np.minimum(left, right), np.maximum(left, right)
+        np.minimum.at(lowest, high, low)
+        while not np.array_equal(lowest, higher := lowest[lowest]):
+            lowest = higher
+        left, right = lowest[low], lowest[high]
+        apart = left != right
+        left, right = left[apart], right[apart]
+    return (np.cumsum(lowest == np.arange(size)) - 1)[lowest]
 
 
 def splitmix64(values: Ids) -> Ids:
