@@ -16,6 +16,12 @@ from beam_ingest.arrays import find
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import Ids
 from beam_ingest.inputs.messages import ChunkComponentsMsg, has_unknown_fields
+from beam_ingest.inputs.varints import decode_varints, only_field
+
+_PACKED = 1 << 3 | 2
+"""The tag of a packed field with number 1: ``components``."""
+_SMALLEST_ID = np.uint64(1 << 32)
+"""Ids are not below: layers take 32 bits at most."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,7 @@ def decode_components(data: bytes, file: str, chunk: str) -> Mapping:
     Raises:
       InputError: when the protobuf is broken, a size overruns, or an id is in two components.
     """
-    message: Any = ChunkComponentsMsg()
-    try:
-        message.ParseFromString(data)
-    except DecodeError as error:
-        raise InputError(file, chunk, "a ChunkComponentsMsg protobuf", f"broken bytes ({error})") from None
-    if has_unknown_fields(message):  # a compressed file, say, can be read as such
-        raise InputError(file, chunk, "a ChunkComponentsMsg protobuf", "one with fields of something else")
-    numbers = np.fromiter(message.components, np.uint64, count=len(message.components))
+    numbers = _numbers(data, file, chunk)
     starts, sizes = _component_starts(numbers, file, chunk)
     ids = np.delete(numbers, starts)
     components = np.repeat(np.arange(sizes.size), sizes)
@@ -94,10 +93,41 @@ def decode_components(data: bytes, file: str, chunk: str) -> Mapping:
     return Mapping(ids, components)
 
 
+def _numbers(data: bytes, file: str, chunk: str) -> Ids:
+    """Sizes and ids as they stand in the file, shape (n,)."""
+    packed = only_field(data, _PACKED)
+    numbers = None if packed is None else decode_varints(packed)
+    return _parsed_numbers(data, file, chunk) if numbers is None else numbers
+
+
+def _parsed_numbers(data: bytes, file: str, chunk: str) -> Ids:
+    """`_numbers` of any file, however a writer laid out the message."""
+    message: Any = ChunkComponentsMsg()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise InputError(file, chunk, "a ChunkComponentsMsg protobuf", f"broken bytes ({error})") from None
+    if has_unknown_fields(message):  # a compressed file, say, can be read as such
+        raise InputError(file, chunk, "a ChunkComponentsMsg protobuf", "one with fields of something else")
+    return np.fromiter(message.components, np.uint64, count=len(message.components))
+
+
 def _component_starts(
     numbers: Ids, file: str, chunk: str
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Positions of the sizes among `numbers`, and the sizes."""
+    # Ids have a layer in their highest bits. Are the small numbers sizes, each one leading to the next?
+    small = np.flatnonzero(numbers < _SMALLEST_ID)
+    ends = small + 1 + numbers[small].astype(np.int64)
+    if np.array_equal(np.append(0, ends), np.append(small, numbers.size)):
+        return small, numbers[small].astype(np.int64)
+    return _walked_starts(numbers, file, chunk)
+
+
+def _walked_starts(
+    numbers: Ids, file: str, chunk: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """`_component_starts` of any numbers."""
     starts, sizes = [], []
     at, end = 0, int(numbers.size)
     while at < end:  # one turn a component: each start is known only from the one before
