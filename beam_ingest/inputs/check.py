@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from beam_ingest.arrays import group_starts
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
 from beam_ingest.inputs.components import Mapping
@@ -28,6 +29,7 @@ class ChunkChecker:
         self._name = "{}_{}_{}".format(*coords)
         self._chunk = np.uint64(grid.chunk_id(SUPERVOXEL_LAYER, coords))
         self._shift = np.uint64(grid.segment_bits(SUPERVOXEL_LAYER))
+        self._segments = np.uint64((1 << grid.segment_bits(SUPERVOXEL_LAYER)) - 1)
 
     def edges(self, edges: ChunkEdges, file: str) -> ChunkEdges:
         """The edges with swapped pairs put right.
@@ -38,7 +40,7 @@ class ChunkChecker:
         """
         within = edges.in_chunk
         for ids in (within.node_ids1, within.node_ids2):
-            outside = np.flatnonzero(~self._in_chunk(ids) | (ids == self._chunk))
+            outside = np.flatnonzero(ids - self._chunk - np.uint64(1) >= self._segments)
             if outside.size:
                 self._supervoxels(ids[outside[:1]], "in_chunk", file)
                 at = outside[0]
@@ -60,7 +62,9 @@ class ChunkChecker:
         Raises:
           InputError: naming the first id that is not a supervoxel of the grid.
         """
-        self._supervoxels(mapping.ids, "components", file)
+        # Ids are sorted, so the first one of each chunk is wrong when any is: segment 0 comes first.
+        firsts = mapping.ids[group_starts(mapping.ids >> self._shift)]
+        self._supervoxels(firsts, "components", file)
         return mapping
 
     def _in_chunk(self, ids: Ids) -> Mask:
@@ -79,13 +83,23 @@ class ChunkChecker:
             own = np.where(first, edges.node_ids1, edges.node_ids2)
             partner = np.where(first, edges.node_ids2, edges.node_ids1)
             edges = replace(edges, node_ids1=own, node_ids2=partner)
-        self._supervoxels(edges.node_ids1, group, file)
+        own = edges.node_ids1  # in this chunk, so that nothing but the segment can be wrong
+        self._supervoxels(own[own == self._chunk], group, file)
         self._supervoxels(edges.node_ids2, group, file)
         return edges
 
+    def _are_supervoxels(self, ids: Ids) -> bool:
+        grid, chunks = self._grid, ids >> self._shift
+        (x, y, z), bits = grid.bounds(ATOMIC_LAYER), grid.spatial_bits
+        mask = np.uint64((1 << bits) - 1)
+        # Layer and x at once: what is below the lowest chunk of the layer wraps around to a huge number.
+        layer_and_x = (chunks >> np.uint64(2 * bits)) - np.uint64(SUPERVOXEL_LAYER << bits)
+        sound = (layer_and_x < x) & (chunks >> np.uint64(bits) & mask < y) & (chunks & mask < z)
+        return bool((sound & (ids & self._segments != 0)).all())
+
     def _supervoxels(self, ids: Ids, where: str, file: str) -> None:
         """Raise unless all `ids` are supervoxels of the grid."""
-        if ids.size == 0:
+        if self._are_supervoxels(ids):
             return
         grid = self._grid
         layers = ids >> np.uint64(64 - grid.layer_id_bits)
