@@ -51,7 +51,7 @@ def stored(path: Path) -> int:
         return 0
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_killed_at_random_points_and_resumed(cli: Cli, sample: Path, sample_cells: Cells, seed: int) -> None:
     """Killed when so many cells are there, resumed, killed again, resumed."""
     store = store_of(sample)

@@ -44,7 +44,7 @@ def mismatches(dataset: OracleDataset) -> tuple[list[Mismatch], Findings]:
         return found, findings
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(datasets())
 def test_sound_datasets(dataset: OracleDataset) -> None:
     found, findings = mismatches(dataset)
@@ -52,7 +52,7 @@ def test_sound_datasets(dataset: OracleDataset) -> None:
     assert findings.problems == {}
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(datasets(), st.randoms(use_true_random=False))
 def test_one_edge_taken_out_of_one_file(dataset: OracleDataset, draw) -> None:  # type: ignore[no-untyped-def]
     leaving = [

@@ -17,7 +17,7 @@ from tests.oracle.graph import build
 from tests.verify import Graph, Table, verify_plainly
 from tests.verify.conftest import SAMPLE
 
-SOME = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+SOME = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
 def assert_all_counted(counts: dict[str, int], store: Path) -> None:
