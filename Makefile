@@ -98,7 +98,7 @@ flink: install ## Get Apache Flink with Beam's job server, which some tests run 
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
 		echo "getting Apache Flink, 150 MB, from Maven Central, which takes a minute or two ..."; \
 		rm -rf $(FLINK) $(FLINK).part && \
-		mvn --batch-mode --quiet --file tests/flink/pom.xml dependency:copy-dependencies \
+		mvn --batch-mode --quiet -Dstyle.color=never --file tests/flink/pom.xml dependency:copy-dependencies \
 			-DoutputDirectory=$(FLINK).part && touch $(FLINK).part && mv $(FLINK).part $(FLINK); \
 	else echo "no Java or no Maven: the tests on Flink will be skipped; install Java 17 and Maven from your package manager"; fi
 
