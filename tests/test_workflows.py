@@ -64,7 +64,7 @@ def test_ingest_waits_and_hands_every_input_to_make() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for name in step["env"]:
         assert name in said or f"$${name}" in makefile, name
-    command = ["make", "-n", "-o", "settings", "run-dataflow"]
+    command = ["make", "--no-print-directory", "-n", "-o", "settings", "run-dataflow"]
     environment = {**os.environ, "TEST": "1", "RAW": "", "RESUME": "1", "WAIT": "1"}
     environment.pop("MAKEFLAGS", None)
     shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout

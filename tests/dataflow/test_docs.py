@@ -38,7 +38,7 @@ def test_every_command_is_held_against_something() -> None:
 def test_make_takes_it(command: list[str]) -> None:
     assert command[1] in targets()
     environment = {k: v for k, v in os.environ.items() if k != "MAKEFLAGS"}
-    words = ["make", "-n", "-o", "settings", "-o", "image", *command[1:]]
+    words = ["make", "--no-print-directory", "-n", "-o", "settings", "-o", "image", *command[1:]]
     ran = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     for word in command[2:]:

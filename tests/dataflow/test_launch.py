@@ -45,7 +45,7 @@ def make(settings: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"DATAFLOW_SETTINGS": json.dumps(SETTINGS)}
     environment.pop("MAKEFLAGS", None)
     python = [f"VENV={sys.prefix}", "-o", "install"]
-    command = ["make", *python, f"SETTINGS={settings}", *words]
+    command = ["make", "--no-print-directory", *python, f"SETTINGS={settings}", *words]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 

@@ -40,7 +40,7 @@ DOCKERFILE = (ROOT / "templates" / "Dockerfile").read_text()
 def make(*words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     given = {**os.environ, **(environment or {}), "DATAFLOW_SETTINGS": json.dumps(SETTINGS)}
     given.pop("MAKEFLAGS", None)
-    command = ["make", f"VENV={sys.prefix}", "-o", "install", *words]
+    command = ["make", "--no-print-directory", f"VENV={sys.prefix}", "-o", "install", *words]
     return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=300)
 
 
