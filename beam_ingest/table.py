@@ -6,7 +6,8 @@ base.py) and pychunkedgraph/graph/meta.py. docs/design.md has the table of cells
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple, TypeAlias
@@ -93,17 +94,29 @@ class Column:
         """Bytes of keys, qualifiers and values: what a store has to take in."""
         return int(self.data.size) + self.keys.size * (self.keys.itemsize + len(self.name.qualifier))
 
-    def values(self) -> list[bytes]:
-        """The values as Python objects, for stores that take no arrays."""
-        count = self.keys.size
-        if count and self.data.size == 8 * count and (np.diff(self.offsets) == 8).all():
-            return self.data.view("V8").tolist()  # type: ignore[no-any-return]
-        data, ends = self.data.tobytes(), self.offsets.tolist()
-        return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
-
 
 Cells: TypeAlias = list[Column]
 """Cells to write together. No cell is in it twice."""
+
+
+def merged(cells: Cells) -> Iterator[Column]:
+    """The same cells in fewer columns: one for each name and width of row key.
+
+    Args:
+      cells: the cells; columns may occur several times.
+    """
+    alike: dict[object, list[Column]] = defaultdict(list)
+    for column in cells:
+        if column.keys.size:
+            alike[column.name, column.keys.itemsize].append(column)
+    for columns in alike.values():
+        sizes = np.concatenate([np.diff(column.offsets) for column in columns])
+        yield Column(
+            columns[0].name,
+            np.concatenate([column.keys for column in columns]),
+            np.concatenate([column.data for column in columns]),
+            np.append(0, np.cumsum(sizes)),
+        )
 
 
 def fixed(name: ColumnName, keys: Keys, values: npt.NDArray[np.generic]) -> Column:

@@ -6,10 +6,15 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from beam_ingest import table
+from beam_ingest.stores import sqlite
 from beam_ingest.stores.sqlite import SQLiteStore
-from beam_ingest.table import ColumnName
+from beam_ingest.table import Column, ColumnName
+from tests.columns import COLUMNS, listed
 
 
 def made(path: Path) -> SQLiteStore:
@@ -26,6 +31,25 @@ def test_cells_are_there_for_any_client_while_the_store_is_open(tmp_path: Path) 
     assert rows == [
         (b"%020d" % i, "0", b"parents", 5_000, int(i).to_bytes(8, "little")) for i in sorted(ids.tolist())
     ]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@given(COLUMNS, st.integers(0, 2**50), st.integers(1, 3000))
+def test_every_cell_is_written_as_it_is(
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    cells: list[Column],
+    timestamp: int,
+    piece_bytes: int,
+) -> None:
+    monkeypatch.setattr(sqlite, "_PIECE_BYTES", piece_bytes)
+    path = tmp_path_factory.mktemp("store") / "graph.sqlite"
+    made(path).write(cells, timestamp)
+    found = sqlite3.connect(path).execute("SELECT * FROM cells").fetchall()
+    expected = {(key, family, qualifier): value for key, family, qualifier, value in listed(cells)}
+    assert {cell[:3]: cell[4] for cell in found} == expected
+    assert {cell[3] for cell in found} <= {timestamp}
+    assert all(isinstance(cell[at], bytes) for cell in found for at in (0, 2, 4))
 
 
 def test_writing_again_changes_nothing_and_a_later_timestamp_wins(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from beam_ingest.pipeline.coding import (
     pack_blobs,
     unpack_blobs,
 )
-from beam_ingest.pipeline.sink import Write
+from beam_ingest.pipeline.sink import Write, all_written
 from beam_ingest.progress import Counts
 from beam_ingest.scope import BLOCK_LAYER, Scope
 
@@ -41,7 +41,7 @@ class LayerOutput(NamedTuple):
     Attributes:
       messages: (parent chunk key, packed message) for the next layer.
       families: (sender key, packed nodes) for the roots.
-      written: one `Counts`, there when everything is written.
+      written: one `Counts`, there when everything is written; none when there was nothing to write.
     """
 
     messages: beam.PCollection
@@ -144,7 +144,7 @@ class ParentLayer(beam.PTransform):  # type: ignore[misc]
         """Apply the transform to (parent chunk key, packed message)."""
         build = _BuildParent(self._job, self._layer)
         grouped = messages | "Group" >> beam.GroupByKey()
-        return _build_and_write(grouped, self._job, self._layer, build, beam.pvalue.AsSingleton(self._below))
+        return _build_and_write(grouped, self._job, self._layer, build, all_written(self._below))
 
 
 def _build_and_write(

@@ -37,7 +37,7 @@ from beam_ingest.pipeline.coding import (
     unpack_blobs,
 )
 from beam_ingest.pipeline.layers import failure, pack_contents, stop_if_failed
-from beam_ingest.pipeline.sink import Write
+from beam_ingest.pipeline.sink import Write, all_written
 from beam_ingest.progress import Counts
 from beam_ingest.scope import BLOCK_LAYER, Scope
 
@@ -65,7 +65,7 @@ class ReadRaw(beam.PTransform):  # type: ignore[misc]
         return (
             payloads
             | "Group" >> beam.GroupByKey()
-            | "Assemble" >> beam.ParDo(_Assemble(job), beam.pvalue.AsSingleton(failed))
+            | "Assemble" >> beam.ParDo(_Assemble(job), all_written(failed))
         )
 
 

@@ -13,7 +13,7 @@ from beam_ingest.job import IngestJob
 from beam_ingest.layers.roots import first_counts, shard_of
 from beam_ingest.pipeline.coding import KEYED_BYTES, WriteUnit, decode_key, encode_key
 from beam_ingest.pipeline.layers import stop_if_failed, unpack_families
-from beam_ingest.pipeline.sink import Write
+from beam_ingest.pipeline.sink import Write, all_written
 from beam_ingest.progress import Counts
 
 _COUNT = struct.Struct("<QQ")
@@ -52,18 +52,20 @@ class Roots(beam.PTransform):  # type: ignore[misc]
             (families, ranges)
             | "Meet" >> beam.Flatten()
             | "Group" >> beam.GroupByKey()
-            | "Build" >> beam.ParDo(_BuildRoots(job), beam.pvalue.AsSingleton(self._below))
+            | "Build" >> beam.ParDo(_BuildRoots(job), all_written(self._below))
         )
         written = (units, counters) | "All rows" >> beam.Flatten() | "Write" >> Write(job, layer)
 
-        def done(roots: Counts, below: Counts) -> WriteUnit:
+        def done(_: bytes, roots: Counts, below: Counts) -> WriteUnit:
             stop_if_failed(job, layer, below)
             key = progress.chunk_key(job.grid.chunk_id(layer, (0, 0, 0)))
             return WriteUnit(key, roots + below, 0, [])
 
         return (
-            written
-            | "Done" >> beam.Map(done, beam.pvalue.AsSingleton(self._below)).with_output_types(WriteUnit)
+            written.pipeline
+            | "End" >> beam.Impulse()
+            | "Done"
+            >> beam.Map(done, all_written(written), all_written(self._below)).with_output_types(WriteUnit)
             | "Write progress" >> Write(job, layer)
         )
 

@@ -34,8 +34,8 @@ HOPELESS_CHUNKS = 1000
 class Write(beam.PTransform):  # type: ignore[misc]
     """Write units to the job's store.
 
-    The output is one element: the sum of the counts of all units, there when all are written. Whoever
-    takes it as a side input begins after the last write.
+    The output is one element, or none when there are no units: the sum of the counts of all, there when
+    all are written. Whoever takes it as a side input (`all_written`) begins after the last write.
 
     Args:
       job: the job.
@@ -52,8 +52,14 @@ class Write(beam.PTransform):  # type: ignore[misc]
         return (
             units
             | "Cells" >> beam.ParDo(_WriteUnits(self._job, self._layer))
-            | "Total" >> beam.CombineGlobally(_sum)
+            # A default for no units at all would take five more transforms and two more stages.
+            | "Total" >> beam.CombineGlobally(_sum).without_defaults()
         )
+
+
+def all_written(written: beam.PCollection) -> beam.pvalue.AsSingleton:
+    """What `Write` gave, as a side input: the sum of the counts."""
+    return beam.pvalue.AsSingleton(written, default_value=Counts())
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:
@@ -87,6 +93,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         # Sends while the bundle's thread builds: a store is mostly waited for.
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="sender")
         self._failed, self._sound = 0, False
+        # At first less, then twice as much each time: so that the store has something to do from the start.
+        self._full = FLUSH_BYTES >> 4
 
     def start_bundle(self) -> None:
         self._units = []
@@ -100,7 +108,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._build_ms.update(unit.milliseconds)
         self._failed += unit.counts.failed
         self._sound |= not unit.counts.failed
-        full = self._bytes >= FLUSH_BYTES or time.monotonic() - self._flushed >= FLUSH_SECONDS
+        full = self._bytes >= self._full or time.monotonic() - self._flushed >= FLUSH_SECONDS
         if full or self._hopeless:
             yield from self._send(IN_FLIGHT)
 
@@ -120,6 +128,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         """Send what was held back; gives the counts of what is written, until `in_flight` are under way."""
         if self._units:
             self._sent.append(self._sender.submit(self._write, self._units))
+            self._full = min(2 * self._full, FLUSH_BYTES)
         self._units, self._bytes, self._flushed = [], 0, time.monotonic()
         if self._hopeless:
             in_flight = 0

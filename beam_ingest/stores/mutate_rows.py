@@ -9,13 +9,12 @@ request is the head and the entries, one after another.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from beam_ingest.table import Bytes, Cells, Column, Indices, Keys
+from beam_ingest.table import Bytes, Cells, Indices, Keys, merged
 
 _ROW_KEY, _MUTATIONS = 1, 2
 _SET_CELL = 1
@@ -110,20 +109,13 @@ def encode_entries(cells: Cells, timestamp: int) -> Iterator[Entries]:
       cells: the cells; columns may occur several times.
       timestamp: of all of them, microseconds.
     """
-    alike: dict[object, list[Column]] = defaultdict(list)
-    for column in cells:
-        if column.keys.size:
-            alike[column.name, column.keys.itemsize].append(column)
-    for columns in alike.values():
-        sizes = [np.diff(column.offsets) for column in columns]
-        keys = np.concatenate([column.keys for column in columns])
-        data = np.concatenate([column.data for column in columns])
-        widths = np.concatenate(sizes)
-        begins = np.cumsum(widths) - widths
-        head = (columns[0].name.family.encode(), columns[0].name.qualifier, timestamp)
+    for column in merged(cells):
+        widths = np.diff(column.offsets)
+        head = (column.name.family.encode(), column.name.qualifier, timestamp)
         for width in np.unique(widths).tolist():
             at = np.flatnonzero(widths == width)
-            yield Entries(_matrix(head, keys[at], data, begins[at], width), keys[at])
+            keys = column.keys[at]
+            yield Entries(_matrix(head, keys, column.data, column.offsets[at], width), keys)
 
 
 def _matrix(head: tuple[bytes, bytes, int], keys: Keys, data: Bytes, begins: Indices, width: int) -> Bytes:

@@ -18,28 +18,12 @@ from beam_ingest.stores import open_store, store_url
 from beam_ingest.stores.bigtable import BigtableStore
 from beam_ingest.stores.flow import RateLimiter
 from beam_ingest.stores.mutate_rows import encode_batches, encode_head
-from beam_ingest.table import Column, ColumnName
+from beam_ingest.table import Column
 from beam_ingest.tablets import split_keys, tablet_count
 from tests.bigtable import Plan
 from tests.bigtable.emulator import Emulator, read_table
 from tests.bigtable.proxy import FaultyProxy
-
-
-def column(name: ColumnName, rows: dict[bytes, bytes]) -> Column:
-    ends = np.append(0, np.cumsum([len(value) for value in rows.values()]))
-    data = np.frombuffer(b"".join(rows.values()), np.uint8)
-    return Column(name, np.array(list(rows), "S20"), data, ends)
-
-
-VALUES = st.one_of(st.binary(max_size=40), st.sampled_from([127, 128, 16_300, 16_400]).map(bytes))
-COLUMNS = st.lists(
-    st.builds(
-        column,
-        st.builds(ColumnName, st.sampled_from(["0", "3", "family"]), st.binary(min_size=1, max_size=12)),
-        st.dictionaries(st.integers(0, 2**64).map(lambda n: b"%020d" % n), VALUES, max_size=8),
-    ),
-    max_size=5,
-)
+from tests.columns import COLUMNS, listed
 
 
 @given(COLUMNS, st.integers(0, 2**50), st.integers(1, 9), st.integers(1, 3000))
@@ -62,12 +46,7 @@ def test_requests_are_what_protobuf_reads(
             cell = mutation.set_cell
             assert cell.timestamp_micros == timestamp
             found.append((entry.row_key, cell.family_name, cell.column_qualifier, cell.value))
-    expected = [
-        (key, c.name.family, c.name.qualifier, value)
-        for c in cells
-        for key, value in zip(c.keys.tolist(), c.values(), strict=True)
-    ]
-    assert sorted(found) == sorted(expected)
+    assert sorted(found) == sorted(listed(cells))
 
 
 @pytest.fixture
