@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import ChunkGrid
@@ -231,6 +233,66 @@ def test_records_that_cannot_be_true(kind: str, first: int, second: int, message
     line = refused(kind, shard((ids, record)))
     assert line.startswith(message)
     assert line.endswith(ANEW)
+
+
+NEAR = [HERE, (2, 0, 1), (1, 1, 1), (0, 0, 1)]
+CHUNKS = {
+    IN_CHUNK: st.sampled_from([(ID,), (NEXT,)]),
+    BETWEEN: st.sampled_from([(ID, NEXT), (NEXT, ID), (ID, chunk(1, 1, 1))]),
+    FAKE: st.just((ID, NEXT)),
+    REMAP: st.just((ID,)),
+}
+SOMEWHERE = st.builds(
+    lambda layer, coords, segment: GRID.node_id(layer, coords, segment),
+    st.sampled_from([1] * 30 + [2]),
+    st.sampled_from(NEAR * 10 + [(9, 0, 1)]),
+    st.sampled_from([1] * 30 + [0, 2]),
+)
+
+
+def is_true(kind: str, chunks: tuple[int, ...], ends: tuple[int, int]) -> bool:
+    """Whether a record can be among those of `chunks`, by the bits of its ends."""
+    segment_bits = 64 - 8 - 3 * GRID.spatial_bits
+    places = []
+    for number in ends:
+        at, segment = divmod(number, 1 << segment_bits)
+        layer, at = divmod(at, 1 << 3 * GRID.spatial_bits)
+        coords = [at >> shift * GRID.spatial_bits & ((1 << GRID.spatial_bits) - 1) for shift in (2, 1, 0)]
+        if layer != 1 or segment == 0 or any(c >= n for c, n in zip(coords, GRID.chunks, strict=True)):
+            return False
+        places.append(number - segment)
+    if kind == REMAP:
+        return True
+    return sorted(places) == sorted(chunks * 2 if len(chunks) == 1 else chunks)
+
+
+@st.composite
+def contents(draw: st.DrawFn) -> tuple[str, list[tuple[tuple[int, ...], list[tuple[int, int]]]]]:
+    kind = draw(st.sampled_from([IN_CHUNK, BETWEEN, FAKE, REMAP]))
+    found = []
+    for chunks in draw(st.lists(CHUNKS[kind], max_size=4)):
+        sound = st.permutations([chunks[0] + 1, chunks[-1] + 2]).map(lambda ends: (ends[0], ends[1]))
+        wrong = st.tuples(SOMEWHERE, SOMEWHERE)
+        found.append((chunks, draw(st.lists(st.one_of(sound, sound, sound, wrong), max_size=5))))
+    return kind, found
+
+
+@given(contents())
+def test_files_are_refused_when_and_only_when_a_record_cannot_be_true(
+    content: tuple[str, list[tuple[tuple[int, ...], list[tuple[int, int]]]]],
+) -> None:
+    kind, payloads = content
+    pack = PAIR.pack if kind == REMAP else edge
+    data = shard(*((chunks, b"".join(pack(*ends) for ends in records)) for chunks, records in payloads))
+    false = [c for c, records in payloads if not all(is_true(kind, c, ends) for ends in records)]
+    if false:
+        names = ["_".join(map(str, at)) for at in NEAR if chunk(*at) in false[0]]
+        assert any(refused(kind, data).startswith(f"chunk {name}: expected ") for name in names)
+        return
+    found = read_shard(ChunkGrid(GRID.chunks), ShardFile(kind, 0, HERE), data, 4, "some.data")
+    assert [(payload.chunks, bytes(payload.data)) for payload in found] == [
+        (chunks, b"".join(pack(*ends) for ends in records)) for chunks, records in payloads if records
+    ]
 
 
 def test_pairs_that_stand_the_other_way_round_are_no_error() -> None:

@@ -15,7 +15,7 @@ from beam_ingest.errors import InputError
 from beam_ingest.inputs.agglomeration import EDGE_KINDS, REMAP, Payload, ShardFile, read_shard, shard_files
 from beam_ingest.inputs.files import FileError, Folder
 from beam_ingest.pipeline.coding import decode_key, encode_key
-from beam_ingest.pipeline.raw import pack_payload, target_blocks, unpack_payload
+from beam_ingest.pipeline.raw import address, unpack_payloads
 from beam_ingest.scope import BLOCK_LAYER
 
 PAYLOADS, FINDINGS, BROKEN = "payloads", "findings", "broken"
@@ -95,12 +95,10 @@ class OpenShards(beam.DoFn):  # type: ignore[misc]
             if payloads is None:
                 yield beam.pvalue.TaggedOutput(BROKEN, _encode(shard))
                 continue
-            for payload in payloads:
-                packed = pack_payload(payload)
-                for block in target_blocks(self._job.grid, payload):
-                    key = encode_key(block)
-                    if self._job.selection.is_all or opened_chunks(self._job, key):
-                        yield beam.pvalue.TaggedOutput(PAYLOADS, (key, packed))
+            for block, packed in address(self._job.grid, payloads):
+                key = encode_key(block)
+                if self._job.selection.is_all or opened_chunks(self._job, key):
+                    yield beam.pvalue.TaggedOutput(PAYLOADS, (key, packed))
         yield beam.pvalue.TaggedOutput(FINDINGS, findings.encode())
 
     def _payloads(
@@ -134,7 +132,7 @@ def is_whole(job: CheckJob, coords: Coordinates, broken: str) -> bool:
 
 def unpack_group(values: Iterable[bytes]) -> list[Payload]:
     """The payloads that came to a block, in any order; empty values say nothing."""
-    return [unpack_payload(value) for value in values if value]
+    return [payload for value in values for payload in unpack_payloads(value)]
 
 
 def _needed(job: CheckJob, coords: Coordinates) -> list[ShardFile]:

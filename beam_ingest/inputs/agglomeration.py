@@ -8,7 +8,7 @@ supervoxels; ``remap/done_{mip}_x_y_z.data`` hold the supervoxel pairs that were
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from beam_ingest.arrays import components, pair_starts
 from beam_ingest.errors import InputError
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
-from beam_ingest.inputs.check import ChunkChecker
+from beam_ingest.inputs.check import ChunkChecker, are_supervoxels
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 from beam_ingest.inputs.shards import decode_shard
@@ -150,45 +150,79 @@ def read_shard(grid: ChunkGrid, shard: ShardFile, data: bytes, data_version: int
         coords = grid.coords(np.array(chunks, np.uint64), SUPERVOXEL_LAYER).tolist() or [shard.first_chunk]
         return " and ".join("{}_{}_{}".format(*xyz) for xyz in coords)
 
-    payloads = []
-    for chunks, payload in decode_shard(data, 2 if pair else 1, dtype.itemsize, file, names):
-        if len(payload) == 0:
-            continue
-        _check_place(grid, shard, chunks, file, names(chunks))
-        _check_records(grid, shard.kind, chunks, np.frombuffer(payload, dtype), file)
-        payloads.append(Payload(shard.kind, shard.name, chunks, payload))
+    found = decode_shard(data, 2 if pair else 1, dtype.itemsize, file, names)
+    payloads = [Payload(shard.kind, shard.name, chunks, part) for chunks, part in found if len(part)]
+    if not payloads:
+        return []
+    _check_places(grid, shard, payloads, file, names)
+    records = [np.frombuffer(payload.data, dtype) for payload in payloads]
+    first, second = (np.concatenate([part[name] for part in records]) for name in ("sv1", "sv2"))
+    ends = np.cumsum([part.size for part in records])
+    chunks = np.repeat([payload.chunks for payload in payloads], np.diff(ends, prepend=0), axis=0)
+    if not _are_sound(grid, shard.kind, chunks, first, second):
+        # Which record it is, and what is wrong with it, is worth looking at one payload after the other.
+        for payload, begin, end in zip(payloads, [0, *ends[:-1]], ends, strict=True):
+            _check_records(grid, payload, first[begin:end], second[begin:end], file)
     return payloads
 
 
-def _check_place(grid: ChunkGrid, shard: ShardFile, chunks: tuple[int, ...], file: str, name: str) -> None:
+def _check_places(
+    grid: ChunkGrid,
+    shard: ShardFile,
+    payloads: Sequence[Payload],
+    file: str,
+    names: Callable[[Sequence[int]], str],
+) -> None:
     """A file holds chunks at its own coordinates or one up (done: of its block), pairs that touch."""
-    ids = np.array(chunks, np.uint64)
-    coords = grid.coords(ids, SUPERVOXEL_LAYER)
-    bounds = np.array(grid.bounds(ATOMIC_LAYER))
-    right = (ids == grid.chunk_ids(SUPERVOXEL_LAYER, coords)).all() and (coords < bounds).all()
+    ids = np.array([payload.chunks for payload in payloads], np.uint64)
+    coords = grid.coords(ids.reshape(-1), SUPERVOXEL_LAYER)
+    right = ids.reshape(-1) == grid.chunk_ids(SUPERVOXEL_LAYER, coords)
+    right &= (coords < grid.bounds(ATOMIC_LAYER)).all(axis=1)
     if shard.kind == REMAP:
-        right &= bool(((coords >> shard.mip) == shard.coords).all())
+        right &= (coords >> shard.mip == shard.coords).all(axis=1)
         expected = "pairs of chunks of the file's block"
     else:
         away = coords - np.array(shard.coords)
-        right &= bool(((away >= 0) & (away <= 1)).all())
+        right &= ((away >= 0) & (away <= 1)).all(axis=1)
         expected = "edges of chunks at the file's coordinates or one above"
-    if len(chunks) == 2:
-        right &= bool(np.abs(coords[0] - coords[1]).sum() == 1)
+    right = right.reshape(ids.shape).all(axis=1)
+    if ids.shape[1] == 2:
+        right &= np.abs(coords[::2] - coords[1::2]).sum(axis=1) == 1
         expected += ", in pairs that share a face"
-    if not right:
-        raise InputError(file, name, expected, f"chunk id {' and '.join(map(str, chunks))}")
+    if not right.all():
+        chunks = payloads[int(np.argmin(right))].chunks
+        raise InputError(file, names(chunks), expected, f"chunk id {' and '.join(map(str, chunks))}")
 
 
-def _check_records(grid: ChunkGrid, kind: str, chunks: tuple[int, ...], records: Records, file: str) -> None:
+def _are_sound(grid: ChunkGrid, kind: str, chunks: Ids, first: Ids, second: Ids) -> bool:
+    """Whether `_check_records` would find nothing wrong in records of the payloads of one file.
+
+    Args:
+      grid: the chunk grid.
+      kind: kind of the file.
+      chunks: the chunks of each record's payload, in the grid, shape (n, 1) or (n, 2).
+      first: one end of each record, shape (n,).
+      second: the other end, shape (n,).
+    """
+    if kind == REMAP:
+        return are_supervoxels(grid, first) and are_supervoxels(grid, second)
+    segments = np.uint64((1 << grid.segment_bits(SUPERVOXEL_LAYER)) - 1)
+    one, other = chunks[:, 0], chunks[:, -1]
+    first_chunk, second_chunk = first & ~segments, second & ~segments
+    right = (first_chunk == one) & (second_chunk == other)
+    right |= (first_chunk == other) & (second_chunk == one)
+    return bool((right & (first & segments != 0) & (second & segments != 0)).all())
+
+
+def _check_records(grid: ChunkGrid, payload: Payload, first: Ids, second: Ids, file: str) -> None:
     """Supervoxels are of the grid, and those of edges are in the chunks that the records are for."""
-    first, second = (np.ascontiguousarray(records[name]) for name in ("sv1", "sv2"))
+    kind, chunks = payload.kind, payload.chunks
     edges = {IN_CHUNK: "in_chunk", BETWEEN: "between_chunk", FAKE: "cross_chunk"}
     for chunk in chunks:
         check = ChunkChecker(grid, grid.chunk_coords(chunk))
         if kind == REMAP:
-            for ids in (first, second):
-                check.mapping(Mapping(ids, np.zeros(ids.size, np.int64)), file)
+            ids = np.unique([first, second])
+            check.mapping(Mapping(ids, np.zeros(ids.size, np.int64)), file)
         else:
             check.edges(ChunkEdges(**{edges[kind]: Edges(first, second)}), file)
 

@@ -88,18 +88,9 @@ class ChunkChecker:
         self._supervoxels(edges.node_ids2, group, file)
         return edges
 
-    def _are_supervoxels(self, ids: Ids) -> bool:
-        grid, chunks = self._grid, ids >> self._shift
-        (x, y, z), bits = grid.bounds(ATOMIC_LAYER), grid.spatial_bits
-        mask = np.uint64((1 << bits) - 1)
-        # Layer and x at once: what is below the lowest chunk of the layer wraps around to a huge number.
-        layer_and_x = (chunks >> np.uint64(2 * bits)) - np.uint64(SUPERVOXEL_LAYER << bits)
-        sound = (layer_and_x < x) & (chunks >> np.uint64(bits) & mask < y) & (chunks & mask < z)
-        return bool((sound & (ids & self._segments != 0)).all())
-
     def _supervoxels(self, ids: Ids, where: str, file: str) -> None:
         """Raise unless all `ids` are supervoxels of the grid."""
-        if self._are_supervoxels(ids):
+        if are_supervoxels(self._grid, ids):
             return
         grid = self._grid
         layers = ids >> np.uint64(64 - grid.layer_id_bits)
@@ -122,3 +113,15 @@ class ChunkChecker:
                 f"{where} ids within the {'x'.join(map(str, grid.chunks))} chunks of the grid",
                 f"{ids[wrong[0]]} of chunk {x}_{y}_{z}",
             )
+
+
+def are_supervoxels(grid: ChunkGrid, ids: Ids) -> bool:
+    """Whether all `ids`, shape (n,), are of layer 1, of a chunk of the grid and with a segment from 1."""
+    segment_bits = grid.segment_bits(SUPERVOXEL_LAYER)
+    chunks = ids >> np.uint64(segment_bits)
+    (x, y, z), bits = grid.bounds(ATOMIC_LAYER), grid.spatial_bits
+    mask = np.uint64((1 << bits) - 1)
+    # Layer and x at once: what is below the lowest chunk of the layer wraps around to a huge number.
+    layer_and_x = (chunks >> np.uint64(2 * bits)) - np.uint64(SUPERVOXEL_LAYER << bits)
+    sound = (layer_and_x < x) & (chunks >> np.uint64(bits) & mask < y) & (chunks & mask < z)
+    return bool((sound & (ids & np.uint64((1 << segment_bits) - 1) != 0)).all())

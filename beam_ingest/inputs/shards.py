@@ -66,41 +66,39 @@ def decode_shard(
     Raises:
       InputError: when magic, index, a crc or a payload's length is wrong.
     """
-    for record in _index(data, ids_per_record, file, names(())).tolist():
+    for record in _index(data, ids_per_record, lambda *said: InputError(file, names(()), *said)).tolist():
         *chunk_ids, offset, size = record
-        name = names(chunk_ids)
+
+        def wrong(*said: str, chunk_ids: list[int] = chunk_ids) -> InputError:
+            return InputError(file, names(chunk_ids), *said)
+
         if size < _CRC_BYTES or offset < _HEADER_BYTES or offset + size > len(data):
-            raise InputError(
-                file, name, f"a payload within the file's {len(data)} bytes", f"offset {offset}, size {size}"
-            )
+            raise wrong(f"a payload within the file's {len(data)} bytes", f"offset {offset}, size {size}")
         stored = memoryview(data)[offset : offset + size]
         payload = stored[:-_CRC_BYTES]
         if _crc(payload) != stored[-_CRC_BYTES:]:
-            raise InputError(file, name, "a payload with its crc32", "a payload whose crc32 differs")
+            raise wrong("a payload with its crc32", "a payload whose crc32 differs")
         if len(payload) % item_bytes:
-            expected, advice = (
-                f"records of {item_bytes} bytes",
-                "correct DATA_VERSION, or write the file anew",
-            )
-            raise InputError(file, name, expected, f"{len(payload)} bytes of them", advice)
+            advice = "correct DATA_VERSION, or write the file anew"
+            raise wrong(f"records of {item_bytes} bytes", f"{len(payload)} bytes of them", advice)
         yield tuple(chunk_ids), payload
 
 
-def _index(data: bytes, ids_per_record: int, file: str, name: str) -> npt.NDArray[np.uint64]:
+def _index(
+    data: bytes, ids_per_record: int, wrong: Callable[[str, str], InputError]
+) -> npt.NDArray[np.uint64]:
     if len(data) < _HEADER_BYTES or data[:4] != MAGIC:
         expected = f"a shard file, {MAGIC.decode()} and {_HEADER_BYTES} bytes or more"
-        raise InputError(file, name, expected, f"{bytes(data[:4])!r} and {len(data)} bytes")
+        raise wrong(expected, f"{bytes(data[:4])!r} and {len(data)} bytes")
     offset, size = np.frombuffer(data[4:_HEADER_BYTES], "<u8").tolist()
     record_bytes = 8 * (ids_per_record + 2)
     if offset < _HEADER_BYTES or offset + size > len(data) or size < _CRC_BYTES:
-        raise InputError(
-            file, name, f"an index within the file's {len(data)} bytes", f"offset {offset}, length {size}"
-        )
+        raise wrong(f"an index within the file's {len(data)} bytes", f"offset {offset}, length {size}")
     index = data[offset : offset + size]
     if _crc(index[:-_CRC_BYTES]) != index[-_CRC_BYTES:]:
-        raise InputError(file, name, "an index with its crc32", "an index whose crc32 differs")
+        raise wrong("an index with its crc32", "an index whose crc32 differs")
     if (size - _CRC_BYTES) % record_bytes:
-        raise InputError(file, name, f"index records of {record_bytes} bytes", f"{size - _CRC_BYTES} bytes")
+        raise wrong(f"index records of {record_bytes} bytes", f"{size - _CRC_BYTES} bytes")
     return np.frombuffer(index[:-_CRC_BYTES], "<u8").reshape(-1, ids_per_record + 2)
 
 

@@ -7,7 +7,9 @@ on as the very bytes that `beam_ingest.pipeline.layers.ReadBlocks` would have re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import apache_beam as beam
 import numpy as np
@@ -28,6 +30,7 @@ from beam_ingest.inputs.components import components_file_name, encode_component
 from beam_ingest.inputs.edges import edges_file_name, encode_chunk_edges
 from beam_ingest.inputs.files import FileError, Folder
 from beam_ingest.job import IngestJob
+from beam_ingest.layers.state import PIECE_BYTES
 from beam_ingest.pipeline.coding import (
     KEYED_BYTES,
     WriteUnit,
@@ -72,8 +75,7 @@ class ReadRaw(beam.PTransform):  # type: ignore[misc]
 class _OpenShards(beam.DoFn):  # type: ignore[misc]
     """Opens the shard files of a block and sends every payload to the blocks that need it.
 
-    A value is packed as kind, file name, chunk ids and records; a block's own count of absent
-    files, as kind alone and the count.
+    A value is what `address` packs, or, of a block's absent files, an empty blob and their count.
     """
 
     def __init__(self, job: IngestJob) -> None:
@@ -89,7 +91,8 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
         block = grid.chunk_coords(decode_key(key))
         chunks = [(x, y, z) for x, y, z in grid.children(BLOCK_LAYER, block).tolist()]
         files = shard_files(grid, chunks, partial=self._job.test)
-        absent, sound = 0, False
+        absent = 0
+        payloads: list[Payload] = []
         for shard, data in zip(files, self._folder.read_each([f.name for f in files]), strict=True):
             path = self._folder.path(shard.name)
             try:
@@ -99,17 +102,14 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
                     continue
                 if isinstance(data, FileError):
                     raise unreadable(path, chunk_name(shard.first_chunk), data)
-                payloads = read_shard(grid, shard, data, self._data_version, path)
+                payloads += read_shard(grid, shard, data, self._data_version, path)
             except InputError as error:
                 chunk_id = grid.chunk_id(ATOMIC_LAYER, shard.first_chunk)
                 yield beam.pvalue.TaggedOutput(_FAILURES, failure(self._job, chunk_id, [error]))
                 continue
-            for payload in payloads:
-                sound = True
-                packed = pack_payload(payload)
-                for target in target_blocks(grid, payload):
-                    yield beam.pvalue.TaggedOutput(_PAYLOADS, (encode_key(target), packed))
-        if sound:  # told to where failures are counted
+        for target, packed in address(grid, payloads):
+            yield beam.pvalue.TaggedOutput(_PAYLOADS, (encode_key(target), packed))
+        if payloads:  # told to where failures are counted
             yield beam.pvalue.TaggedOutput(_FAILURES, WriteUnit(b"", Counts(), 0, []))
         yield beam.pvalue.TaggedOutput(_PAYLOADS, (key, pack_blobs([b"", absent.to_bytes(8, "little")])))
 
@@ -120,24 +120,41 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
             )
 
 
-def target_blocks(grid: ChunkGrid, payload: Payload) -> set[int]:
-    """Blocks whose chunks need a payload: edges go to their chunks, pairs to the neighbours too."""
-    chunks = list(payload.chunks)
-    if payload.kind == REMAP:
-        chunks += face_neighbours(grid, payload.chunks[0])
-    return set(grid.ancestors(np.array(chunks, np.uint64), BLOCK_LAYER).tolist())
+def address(grid: ChunkGrid, payloads: Sequence[Payload]) -> Iterator[tuple[int, bytes]]:
+    """Payloads, several packed together, with the block whose chunks need them.
+
+    Edges go to the blocks of their chunks; joined pairs to those of the face neighbours too.
+    """
+    reach = [[*p.chunks, *(face_neighbours(grid, p.chunks[0]) if p.kind == REMAP else [])] for p in payloads]
+    blocks = iter(
+        grid.ancestors(np.array([c for each in reach for c in each], np.uint64), BLOCK_LAYER).tolist()
+    )
+    waiting: dict[int, list[bytes]] = defaultdict(list)
+    sizes: Counter[int] = Counter()
+    for payload, chunks in zip(payloads, reach, strict=True):
+        packed = _pack(payload)
+        for block in set(islice(blocks, len(chunks))):
+            waiting[block] += packed
+            sizes[block] += len(payload.data)
+            if sizes[block] >= PIECE_BYTES:
+                yield block, pack_blobs(waiting.pop(block))
+                del sizes[block]
+    for block, blobs in waiting.items():
+        yield block, pack_blobs(blobs)
 
 
-def pack_payload(payload: Payload) -> bytes:
-    """A payload as bytes, its kind first."""
+def _pack(payload: Payload) -> list[bytes]:
     ids = np.array(payload.chunks, "<u8").tobytes()
-    return pack_blobs([payload.kind.encode(), payload.name.encode(), ids, bytes(payload.data)])
+    return [payload.kind.encode(), payload.name.encode(), ids, bytes(payload.data)]
 
 
-def unpack_payload(data: bytes) -> Payload:
-    """The payload that `pack_payload` took."""
-    kind, name, ids, records = [blob or b"" for blob in unpack_blobs(data)]
-    return Payload(kind.decode(), name.decode(), tuple(np.frombuffer(ids, "<u8").tolist()), records)
+def unpack_payloads(data: bytes) -> list[Payload]:
+    """The payloads that `address` packed together."""
+    blobs = [blob or b"" for blob in unpack_blobs(data)]
+    return [
+        Payload(kind.decode(), name.decode(), tuple(np.frombuffer(ids, "<u8").tolist()), records)
+        for kind, name, ids, records in zip(*(blobs[at::4] for at in range(4)), strict=True)
+    ]
 
 
 @beam.typehints.with_output_types(KEYED_BYTES)
@@ -154,13 +171,14 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
     def process(self, group: tuple[bytes, Iterable[bytes]], failed: Counts) -> Iterator[tuple[bytes, bytes]]:
         stop_if_failed(self._job, ATOMIC_LAYER, failed)
         key, values = group
-        absent, payloads = 0, []
+        absent = 0
+        payloads: list[Payload] = []
         for value in values:
-            kind, count, *_ = [blob or b"" for blob in unpack_blobs(value)]
+            kind, count, *_ = unpack_blobs(value)
             if kind:
-                payloads.append(unpack_payload(value))
+                payloads += unpack_payloads(value)
             else:
-                absent += int.from_bytes(count, "little")
+                absent += int.from_bytes(count or b"", "little")
         block_chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
         counts = np.zeros(len(block_chunks), "<i8")
         counts[:1] = absent
