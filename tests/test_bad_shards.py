@@ -242,12 +242,14 @@ CHUNKS = {
     FAKE: st.just((ID, NEXT)),
     REMAP: st.just((ID,)),
 }
-SOMEWHERE = st.builds(
-    lambda layer, coords, segment: GRID.node_id(layer, coords, segment),
-    st.sampled_from([1] * 30 + [2]),
-    st.sampled_from(NEAR * 10 + [(9, 0, 1)]),
-    st.sampled_from([1] * 30 + [0, 2]),
-)
+SOMEWHERE = [
+    *(GRID.node_id(1, coords, 1) for coords in NEAR),
+    GRID.node_id(1, HERE, 0),
+    GRID.node_id(1, (2, 0, 1), 0),
+    GRID.node_id(2, HERE, 1),
+    GRID.node_id(1, (9, 0, 1), 1),
+]
+"""Ends of records: true or false, after the chunks of the payload."""
 
 
 def is_true(kind: str, chunks: tuple[int, ...], ends: tuple[int, int]) -> bool:
@@ -271,9 +273,10 @@ def contents(draw: st.DrawFn) -> tuple[str, list[tuple[tuple[int, ...], list[tup
     kind = draw(st.sampled_from([IN_CHUNK, BETWEEN, FAKE, REMAP]))
     found = []
     for chunks in draw(st.lists(CHUNKS[kind], max_size=4)):
-        sound = st.permutations([chunks[0] + 1, chunks[-1] + 2]).map(lambda ends: (ends[0], ends[1]))
-        wrong = st.tuples(SOMEWHERE, SOMEWHERE)
-        found.append((chunks, draw(st.lists(st.one_of(sound, sound, sound, wrong), max_size=5))))
+        true = (chunks[0] + 1, chunks[-1] + 2)
+        some = st.sampled_from([*true, *SOMEWHERE])
+        ends = st.permutations(true) | st.tuples(st.sampled_from(true), some) | st.tuples(some, some)
+        found.append((chunks, draw(st.lists(ends.map(tuple), max_size=3))))
     return kind, found
 
 
