@@ -48,6 +48,13 @@ def test_local_runs_write_the_same_cells(
     assert_same(dataset, expected, options, tmp_path)
 
 
+def test_a_grid_of_several_slabs_gives_the_same_cells(
+    dataset: Path, expected: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beam_ingest.pipeline.layers._BLOCKS_PER_SLAB", 5)
+    assert_same(dataset, expected, (), tmp_path)
+
+
 @pytest.mark.parametrize("options", [(), ("--raw",)], ids=["proto", "raw"])
 def test_prism_writes_the_same_cells(
     dataset: Path, expected: Cells, options: tuple[str, ...], tmp_path: Path

@@ -72,11 +72,11 @@ class PlanBlocks(beam.PTransform):  # type: ignore[misc]
             for chunk_id in scope.grid.chunk_ids(BLOCK_LAYER, coords).tolist():
                 yield encode_key(chunk_id)
 
+        first = begin | "Start" >> beam.Impulse() | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
+        if scope.block_count > _BLOCKS_PER_SLAB:
+            first = first | "Spread slabs" >> beam.Reshuffle()
         return (
-            begin
-            | "Start" >> beam.Impulse()
-            | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
-            | "Spread slabs" >> beam.Reshuffle()
+            first
             | "Blocks" >> beam.FlatMap(blocks).with_output_types(bytes)
             | "Spread blocks" >> beam.Reshuffle()
         )
