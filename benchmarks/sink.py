@@ -29,6 +29,7 @@ from beam_ingest.table import FAMILIES, Cells
 from benchmarks.datasets import FOLDER, sample
 from benchmarks.floor import plain_job
 from tests.bigtable.emulator import Emulator
+from tests.columns import listed
 from tests.plain import build_all
 
 PROJECT, INSTANCE = "benchmark", "benchmark"
@@ -57,11 +58,10 @@ def ours(cells: Cells, name: str) -> None:
 def direct_rows(cells: Cells) -> list[DirectRow]:
     """The same cells as the client's own row objects, one per cell."""
     rows = []
-    for column in cells:
-        for key, value in zip(column.keys.tolist(), column.values(), strict=True):
-            row = DirectRow(key)
-            row.set_cell(column.name.family, column.name.qualifier, value, timestamp=_when())
-            rows.append(row)
+    for key, family, qualifier, value in listed(cells):
+        row = DirectRow(key)
+        row.set_cell(family, qualifier, value, timestamp=_when())
+        rows.append(row)
     return rows
 
 

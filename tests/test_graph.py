@@ -14,6 +14,7 @@ from beam_ingest.graphene import ChunkGrid
 from beam_ingest.job import make_job
 from beam_ingest.reader import GraphReader
 from beam_ingest.stores import open_store
+from tests.columns import listed
 from tests.graphs import ingest, read_cells
 from tests.oracle.cells import Cells, count_from, decompress, differences, ids_from, pairs_from
 from tests.oracle.datasets import Grid, OracleDataset, datasets, write
@@ -30,11 +31,9 @@ def plain_cells(dataset: Path, version: int, seed: int) -> Cells:
     job = make_job("graph", Dataset.from_file(dataset), "sqlite:unused", graph_version=version)
     cells: Cells = {}
     for built in build_all(job, np.random.default_rng(seed)):
-        for column in built.cells:
-            for key, value in zip(column.keys.tolist(), column.values(), strict=True):
-                cell = (key, column.name.family, column.name.qualifier)
-                assert cell not in cells, "a cell is written twice"
-                cells[cell] = value
+        for key, family, qualifier, value in listed(built.cells):
+            assert (key, family, qualifier) not in cells, "a cell is written twice"
+            cells[key, family, qualifier] = value
     return cells
 
 
