@@ -132,7 +132,7 @@ def is_whole(job: CheckJob, coords: Coordinates, broken: str) -> bool:
 
 def unpack_group(values: Iterable[bytes]) -> list[Payload]:
     """The payloads that came to a block, in any order; empty values say nothing."""
-    return [payload for value in values for payload in unpack_payloads(value)]
+    return [payload for value in values if value for payload in unpack_payloads(value)]
 
 
 def _needed(job: CheckJob, coords: Coordinates) -> list[ShardFile]:
