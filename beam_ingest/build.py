@@ -11,6 +11,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from beam_ingest import table
 from beam_ingest.arrays import Indices
 from beam_ingest.errors import BeamIngestError, InputError
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
@@ -21,7 +22,7 @@ from beam_ingest.inputs.files import Content, FileError, Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.atomic import build_atomic_chunk
 from beam_ingest.layers.parent import UnknownPartnerError, build_parent_chunk
-from beam_ingest.layers.roots import root_ids
+from beam_ingest.layers.roots import root_ids, shard_of
 from beam_ingest.layers.rows import atomic_cells, hierarchy_cells, parent_cells
 from beam_ingest.layers.state import Envelope, Message, pack, unpack
 from beam_ingest.layers.symmetry import Asymmetry, asymmetries
@@ -175,11 +176,21 @@ class Builder:
         messages = self._messages(chunk_id, chunk.state, chunk.halos)
         return Built(cells, counts, messages, _singles(chunk_id, parents[chunk.dropped]))
 
-    def roots(self, families: Families, shard: int, first: int) -> Built:
-        """The roots of one sender, numbered from k = `first` in `shard`."""
-        roots = root_ids(self._grid, shard, first, families.root_count)
+    def roots(self, families: Families, first: int, highest: int) -> Built:
+        """The roots of one sender.
+
+        Args:
+          families: their children.
+          first: the k of the first root in its shard; the others follow.
+          highest: the highest k of the shard if its counter is to be written here, else 0.
+        """
+        grid, shard = self._grid, shard_of(families.sender)
+        roots = root_ids(grid, shard, first, families.root_count)
         cells = hierarchy_cells(roots, families.children, families.child_offsets)
-        counts = Counts(nodes=roots.size, rows=roots.size, **_sizes(cells))
+        if highest:
+            root_chunk = grid.chunk_id(grid.root_layer, (0, 0, 0))
+            cells.append(table.counter(table.root_counter_key(root_chunk, shard), highest))
+        counts = Counts(nodes=roots.size, rows=roots.size + bool(highest), **_sizes(cells))
         return Built(cells, counts, [], [])
 
     def _checked(

@@ -8,7 +8,7 @@ import numpy as np
 
 from beam_ingest.build import Builder, Built
 from beam_ingest.job import IngestJob
-from beam_ingest.layers.roots import first_counts, shard_of
+from beam_ingest.layers.roots import shard_of, shard_ranges
 from beam_ingest.scope import Scope
 
 
@@ -43,7 +43,6 @@ def build_all(job: IngestJob, order: np.random.Generator | None = None) -> list[
     senders = {f.sender: f for chunk in built for f in chunk.families}
     for sender, families in senders.items():
         shards[shard_of(sender)][sender] = families.root_count
-    for shard, counts in shards.items():
-        first, _ = first_counts(counts)
-        built += [builder.roots(senders[sender], shard, k) for sender, k in first.items()]
+    for counts in shards.values():
+        built += [builder.roots(senders[sender], *told) for sender, told in shard_ranges(counts).items()]
     return built

@@ -22,20 +22,23 @@ def shard_of(sender: int) -> int:
     return int(splitmix64(np.array([sender], np.uint64))[0] % np.uint64(SHARDS))
 
 
-def first_counts(counts: dict[int, int]) -> tuple[dict[int, int], int]:
-    """Ranges of one shard: the first k of each sender, and the last k given out.
+def shard_ranges(counts: dict[int, int]) -> dict[int, tuple[int, int]]:
+    """What each sender of one shard has to know: its first k, and the shard's highest or 0.
+
+    The one sender that is told the highest writes the shard's counter.
 
     Args:
       counts: number of roots by sender chunk id.
 
-    >>> first_counts({30: 2, 10: 5})
-    ({10: 1, 30: 6}, 7)
+    >>> shard_ranges({30: 2, 10: 5})
+    {10: (1, 0), 30: (6, 7)}
     """
-    first, last = {}, 0
+    ranges, last = {}, 0
     for sender in sorted(counts):
-        first[sender] = last + 1
+        ranges[sender] = (last + 1, 0)
         last += counts[sender]
-    return first, last
+    ranges[sender] = (ranges[sender][0], last)
+    return ranges
 
 
 def root_ids(grid: ChunkGrid, shard: int, first: int, count: int) -> Ids:

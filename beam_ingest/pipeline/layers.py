@@ -22,7 +22,9 @@ from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
     KEYED_BYTES,
     WriteUnit,
+    compress,
     decode_key,
+    decompress,
     encode_key,
     pack_blobs,
     unpack_blobs,
@@ -39,7 +41,7 @@ class LayerOutput(NamedTuple):
     """What a layer hands on.
 
     Attributes:
-      messages: (parent chunk key, packed message) for the next layer.
+      messages: (parent chunk key, compressed message) for the next layer.
       families: (sender key, packed nodes) for the roots.
       written: one `Counts`, there when everything is written; none when there was nothing to write.
     """
@@ -141,7 +143,7 @@ class ParentLayer(beam.PTransform):  # type: ignore[misc]
         self._below = below
 
     def expand(self, messages: beam.PCollection) -> LayerOutput:
-        """Apply the transform to (parent chunk key, packed message)."""
+        """Apply the transform to (parent chunk key, compressed message)."""
         build = _BuildParent(self._job, self._layer)
         grouped = messages | "Group" >> beam.GroupByKey()
         return _build_and_write(grouped, self._job, self._layer, build, all_written(self._below))
@@ -185,7 +187,7 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         self._chunks.inc()
         for target, data in built.messages:
             if self._scope.writes(target):
-                yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(target), data))
+                yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(target), compress(data)))
         for families in built.families:
             yield beam.pvalue.TaggedOutput(_FAMILIES, (encode_key(families.sender), pack_families(families)))
         if self._scope.writes(chunk_id):
@@ -217,8 +219,8 @@ class _BuildParent(_BuildChunks):
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         stop_if_failed(self._job, self._layer - 1, below)
         key, values = group
-        packed = list(values)
-        self._group_bytes.update(sum(len(data) for data in packed))
+        packed = [decompress(data) for data in values]
+        self._group_bytes.update(sum(map(len, packed)))
         chunk_id = decode_key(key)
         yield from self._chunk(chunk_id, partial(self._builder.parent, chunk_id, packed))
 

@@ -13,7 +13,6 @@ from itertools import islice
 
 import apache_beam as beam
 import numpy as np
-import zstandard
 
 from beam_ingest.build import chunk_name, unreadable
 from beam_ingest.errors import InputError
@@ -35,7 +34,9 @@ from beam_ingest.layers.state import PIECE_BYTES
 from beam_ingest.pipeline.coding import (
     KEYED_BYTES,
     WriteUnit,
+    compress,
     decode_key,
+    decompress,
     encode_key,
     pack_blobs,
     unpack_blobs,
@@ -48,8 +49,6 @@ from beam_ingest.scope import BLOCK_LAYER, Scope
 _PAYLOADS, _FAILURES = "payloads", "failures"
 _ABSENT = "absent"
 """In place of the kind of a file: the payload is the number of a block's files that were not there."""
-_LEVEL = 1
-"""Of zstd, which makes a fifth of edge records: less than it costs to move them, and to keep them."""
 
 
 class ReadRaw(beam.PTransform):  # type: ignore[misc]
@@ -146,17 +145,17 @@ def address(grid: ChunkGrid, payloads: Sequence[Payload]) -> Iterator[tuple[int,
 
 
 def pack_payloads(payloads: Sequence[Payload]) -> bytes:
-    """Payloads as one zstd frame."""
+    """Payloads as one compressed value."""
     blobs: list[bytes] = []
     for payload in payloads:
         ids = np.array(payload.chunks, "<u8").tobytes()
         blobs += [payload.kind.encode(), payload.name.encode(), ids, bytes(payload.data)]
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(pack_blobs(blobs))
+    return compress(pack_blobs(blobs))
 
 
 def unpack_payloads(data: bytes) -> list[Payload]:
     """The payloads that `pack_payloads` took."""
-    blobs = [blob or b"" for blob in unpack_blobs(zstandard.ZstdDecompressor().decompress(data))]
+    blobs = [blob or b"" for blob in unpack_blobs(decompress(data))]
     return [
         Payload(kind.decode(), name.decode(), tuple(np.frombuffer(ids, "<u8").tolist()), records)
         for kind, name, ids, records in zip(*(blobs[at::4] for at in range(4)), strict=True)

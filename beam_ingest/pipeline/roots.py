@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 
-from beam_ingest import progress, table
+from beam_ingest import progress
 from beam_ingest.build import Builder
 from beam_ingest.job import IngestJob
-from beam_ingest.layers.roots import first_counts, shard_of
+from beam_ingest.layers.roots import shard_of, shard_ranges
 from beam_ingest.pipeline.coding import KEYED_BYTES, WriteUnit, decode_key, encode_key
 from beam_ingest.pipeline.layers import stop_if_failed, unpack_families
 from beam_ingest.pipeline.sink import Write, all_written
@@ -18,9 +18,8 @@ from beam_ingest.progress import Counts
 
 _COUNT = struct.Struct("<QQ")
 """Sender and number of its roots."""
-_RANGE = struct.Struct("<BQ")
-"""Shard and first k. Its length tells it from packed families, which are at least 16 bytes."""
-_RANGES, _COUNTERS = "ranges", "counters"
+_RANGE = struct.Struct("<QQ")
+"""What `shard_ranges` tells a sender. It is shorter than packed families, which have two sizes and a node."""
 
 
 class Roots(beam.PTransform):  # type: ignore[misc]
@@ -40,21 +39,19 @@ class Roots(beam.PTransform):  # type: ignore[misc]
         """Apply the transform to (sender key, packed families) of every layer; gives the total `Counts`."""
         job, layer = self._job, self._job.grid.root_layer
         families = layers | "Every layer" >> beam.Flatten()
-        numbered = (
+        ranges = (
             families
-            | "Count" >> beam.Map(_count).with_output_types(tuple[bytes, bytes])
+            | "Count" >> beam.Map(_count).with_output_types(KEYED_BYTES)
             | "Group shards" >> beam.GroupByKey()
-            | "Number" >> beam.ParDo(_NumberShard(job)).with_outputs(_RANGES, _COUNTERS)
+            | "Number" >> beam.FlatMap(_number).with_output_types(KEYED_BYTES)
         )
-        ranges, counters = numbered[_RANGES], numbered[_COUNTERS]
-        ranges.element_type, counters.element_type = KEYED_BYTES, WriteUnit
-        units = (
+        written = (
             (families, ranges)
             | "Meet" >> beam.Flatten()
             | "Group" >> beam.GroupByKey()
             | "Build" >> beam.ParDo(_BuildRoots(job), all_written(self._below))
+            | "Write" >> Write(job, layer)
         )
-        written = (units, counters) | "All rows" >> beam.Flatten() | "Write" >> Write(job, layer)
 
         def done(_: bytes, roots: Counts, below: Counts) -> WriteUnit:
             stop_if_failed(job, layer, below)
@@ -76,19 +73,9 @@ def _count(element: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     return bytes([shard_of(sender)]), _COUNT.pack(sender, count)
 
 
-@beam.typehints.with_input_types(tuple[bytes, Iterable[bytes]])
-class _NumberShard(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, job: IngestJob) -> None:
-        self._root_chunk = job.grid.chunk_id(job.grid.root_layer, (0, 0, 0))
-
-    def process(self, group: tuple[bytes, Iterable[bytes]]) -> Iterator[beam.pvalue.TaggedOutput]:
-        shard = group[0][0]
-        first, last = first_counts(dict(_COUNT.unpack(data) for data in group[1]))
-        for sender, k in first.items():
-            yield beam.pvalue.TaggedOutput(_RANGES, (encode_key(sender), _RANGE.pack(shard, k)))
-        cells = [table.counter(table.root_counter_key(self._root_chunk, shard), last)]
-        counts = Counts(rows=1, cells=1, nbytes=cells[0].nbytes)
-        yield beam.pvalue.TaggedOutput(_COUNTERS, WriteUnit(b"", counts, 0, cells))
+def _number(group: tuple[bytes, Iterable[bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    for sender, (first, highest) in shard_ranges(dict(_COUNT.unpack(data) for data in group[1])).items():
+        yield encode_key(sender), _RANGE.pack(first, highest)
 
 
 @beam.typehints.with_output_types(WriteUnit)
@@ -101,6 +88,5 @@ class _BuildRoots(beam.DoFn):  # type: ignore[misc]
         stop_if_failed(self._job, self._job.grid.root_layer, below)
         sender = decode_key(group[0])
         packed_range, data = sorted(group[1], key=len)
-        shard, first = _RANGE.unpack(packed_range)
-        built = self._builder.roots(unpack_families(sender, data), shard, first)
+        built = self._builder.roots(unpack_families(sender, data), *_RANGE.unpack(packed_range))
         yield WriteUnit(progress.roots_key(sender), built.counts, 0, built.cells)

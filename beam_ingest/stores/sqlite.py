@@ -43,7 +43,7 @@ Python, so another thread can build meanwhile. A place is where a value begins, 
 half."""
 _PRAGMAS = (
     "page_size = 16384",  # rows of a chunk stand side by side, and fewer pages are searched
-    f"cache_size = {-64 << 10}",  # KiB, as negative numbers are
+    f"cache_size = {-16 << 10}",  # KiB, as negative numbers are
     # With the log, NORMAL can lose the last transactions in a power cut, never tear one.
     "synchronous = NORMAL",
 )
