@@ -67,6 +67,11 @@ def components(size: int, left: Indices, right: Indices) -> Indices:
     return (np.cumsum(lowest == np.arange(size)) - 1)[lowest]
 
 
+def words(data: npt.NDArray[np.generic]) -> Ids:
+    """The eight bytes from each byte of `data` on, shape (bytes - 7,), little endian, as views into it."""
+    return np.ndarray(data.size - 7, "<u8", data, strides=(1,))
+
+
 def splitmix64(values: Ids) -> Ids:
     """The finaliser of Vigna's splitmix64 generator: a bijection of uint64 that mixes all bits."""
     mixed = values + np.uint64(0x9E3779B97F4A7C15)

@@ -14,9 +14,18 @@ CONTACTS_PER_FACE_VOXEL = 1 / 800
 """Different contacts of nodes across a chunk face, per voxel of it: pinky256 has one in 820."""
 NAMES_PER_CONTACT = 8
 """Edges of layer-2 nodes still name supervoxels: so many more reach layer 3 (pinky256: 8)."""
-PEAK_BYTES_PER_EDGE = 200
-"""Memory at the peak of building a parent chunk, per edge that reaches it: 130 in the kernels and the cells
-they lay out, and the packed messages, 20 to 30 each time Apache Beam holds them."""
+KERNEL_BYTES_PER_EDGE = 120
+"""Memory at the peak of building a parent chunk and laying out its cells, for each edge that reaches it,"""
+KERNEL_BYTES_PER_NODE = 180
+"""and for each node that has edges there."""
+NODES_PER_EDGE = 0.7
+"""Nodes of a group with an edge, per edge, at the most: samples have 0.7, pinky256 0.5."""
+MESSAGE_BYTES_PER_EDGE = 50
+"""The group's messages: 30 to 40 as they are built from, 5 to 10 compressed, as Apache Beam holds them."""
+PEAK_BYTES_PER_EDGE = 300
+"""All that, per edge."""
+PEAK_BYTES_PER_SUPERVOXEL = 750
+"""Memory at the peak of building a layer-2 chunk, per supervoxel; files and cells of it included."""
 USUAL_BYTES = 16 << 30
 """Memory of a worker whose layers ask for nothing: four vCPUs with 4 GB each."""
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from beam_ingest.arrays import words
 from beam_ingest.graphene import Ids
 
 Keys: TypeAlias = npt.NDArray[np.bytes_]
@@ -215,9 +216,11 @@ def id_arrays(name: ColumnName, keys: Keys, ids: Ids, offsets: Indices) -> Colum
         header[:, :5] = np.frombuffer(b"\x28\xb5\x2f\xfd" + bytes([descriptor]), np.uint8)
         header[:, 5 : 5 + size_bytes] = _little_endian(sizes[mask] - bias, size_bytes)
         header[:, 5 + size_bytes :] = _little_endian(sizes[mask] << 3 | 1, 3)  # last block, raw
-        where = at[:, None] + np.arange(width)
-        out[where] = header
-        is_data[where] = False
+        words(out)[at] = header[:, :8].copy().view("<u8")[:, 0]
+        words(is_data)[at] = 0
+        for column in range(8, width):
+            out[at + column] = header[:, column]
+            is_data[at + column] = False
     out[is_data] = encode_ids(ids).view(np.uint8)
     return Column(name, keys, out, ends)
 

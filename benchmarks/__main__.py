@@ -55,10 +55,12 @@ def main() -> int:
             dataset = sample(arguments.folder.absolute(), chunks, arguments.chunk_size)
             warm(dataset)
             results += measure(chunks, cases, dataset, options, arguments.runs)
-    content = report.record(results)
+    helps = [process.run([program(), "--help"], os.environ).wall for _ in range(arguments.runs)]
+    content = report.record(results, helps)
     (arguments.folder / "results.json").write_text(json.dumps(content, indent=1))
     print(", ".join(f"{name} {value}" for name, value in content["machine"].items()), end="\n\n")
     print(report.table([result["figures"] for result in content["results"]]))
+    print(f"\nbeam-ingest --help: {content['help_seconds']:.2f} s")
     return 0
 
 
@@ -77,13 +79,14 @@ def measure(
                 floors[case.version] = measure_floor(dataset, case.version, rows)
             say(f"{chunks} chunks, round {turn + 1}: {case.name}")
             result.floors.append(floors[case.version])
-            cost, store_cpu = build(case, dataset, options[case.runner])
+            cost, store_cpu, status = build(case, dataset, options[case.runner])
             result.costs.append(cost)
             result.store_cpu.append(store_cpu)
+            result.status.append(status)
     for result in results:
         say(f"{chunks} chunks, stages: {result.case.name}")
         with tempfile.TemporaryDirectory() as folder:
-            cost, _ = build(result.case, dataset, options[result.case.runner], stages=Path(folder))
+            cost, _, _ = build(result.case, dataset, options[result.case.runner], stages=Path(folder))
             result.staged_cpu, result.stages = cost.cpu, read_stages(Path(folder))
     return results
 
@@ -96,22 +99,27 @@ def measure_floor(dataset: Path, version: int, rows: bool) -> Floor:
     return Floor(**content)
 
 
-def build(case: Case, dataset: Path, options: list[str], stages: Path | None = None) -> tuple[Cost, float]:
+def build(
+    case: Case, dataset: Path, options: list[str], stages: Path | None = None
+) -> tuple[Cost, float, Cost]:
     """Build a graph with an empty store; with `stages`, under clocks that keep their files there.
 
     Returns:
-      What the command cost, and the CPU seconds of the emulator, its start and end included.
+      What the command cost, the CPU seconds of the emulator, its start and end included, and what
+      `status` cost of the finished graph.
     """
     command = [program()] if stages is None else [sys.executable, "-m", "benchmarks.stages", str(stages)]
     bigtable = case.store == "bigtable"
-    with tempfile.TemporaryDirectory() as folder:
-        cpu = process.cpu_of_children()
+    with tempfile.TemporaryDirectory() as name:
+        folder, cpu = Path(name), process.cpu_of_children()
         with Emulator() if bigtable else nullcontext() as emulator:
             environment: Environment = dict(os.environ)
             if emulator is not None:
                 environment["BIGTABLE_EMULATOR_HOST"] = emulator.address
-            cost = process.run([*command, *case.arguments(dataset, Path(folder), options)], environment)
-        return cost, (process.cpu_of_children() - cpu - cost.cpu if bigtable else 0.0)
+            cost = process.run([*command, *case.build(dataset, folder, options)], environment)
+            status = process.run([program(), *case.status(dataset, folder)], environment)
+        store_cpu = process.cpu_of_children() - cpu - cost.cpu - status.cpu
+        return cost, store_cpu if bigtable else 0.0, status
 
 
 def say(what: str) -> None:

@@ -39,26 +39,34 @@ class Case:
         """As the table has it, and as it is asked for."""
         return f"{self.input} {self.version} {self.store} {self.runner}"
 
-    def arguments(self, dataset: Path, folder: Path, options: list[str]) -> list[str]:
-        """The arguments of ``beam-ingest``.
+    def build(self, dataset: Path, folder: Path, options: list[str]) -> list[str]:
+        """The arguments of ``beam-ingest`` that build the graph.
 
         Args:
           dataset: the dataset file of proto input; that of raw input stands beside it.
           folder: where an SQLite graph goes.
           options: the runner's.
         """
-        file = dataset.parent / "raw.yml" if self.input == "raw" else dataset
-        store = f"sqlite:{folder}/graph.sqlite" if self.store == "sqlite" else "bigtable:benchmark/benchmark"
         raw = ["--raw"] if self.input == "raw" else []
         version = ["--graph-version", str(self.version)]
-        return ["graph", "graph", str(file), "--store", store, *version, *raw, *options]
+        return ["graph", *self._graph(dataset, folder), *version, *raw, *options]
+
+    def status(self, dataset: Path, folder: Path) -> list[str]:
+        """The arguments of ``beam-ingest`` that show how far the graph is."""
+        return ["status", *self._graph(dataset, folder)]
+
+    def _graph(self, dataset: Path, folder: Path) -> list[str]:
+        file = dataset.parent / "raw.yml" if self.input == "raw" else dataset
+        store = f"sqlite:{folder}/graph.sqlite" if self.store == "sqlite" else "bigtable:benchmark/benchmark"
+        return ["graph", str(file), "--store", store]
 
 
 CASES = [
     *(
         Case(kind, version, store)
         for store in ("bigtable", "sqlite")
-        for kind, version in (("proto", 3), ("proto", 2), ("raw", 3))
+        for kind in ("proto", "raw")
+        for version in (3, 2)
     ),
     *(Case("proto", 3, "bigtable", runner) for runner in ("1 worker", "2 workers", "Prism", "Flink")),
 ]

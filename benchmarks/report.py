@@ -24,6 +24,7 @@ class Result:
       floors: of the same rounds as `costs`.
       costs: of the whole command.
       store_cpu: CPU seconds of the emulator in each round.
+      status: of `beam-ingest status`, asked of the finished graph.
       staged_cpu: CPU seconds of the run with clocks.
       stages: CPU seconds of its stages.
     """
@@ -33,6 +34,7 @@ class Result:
     floors: list[Floor] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     store_cpu: list[float] = field(default_factory=list)
+    status: list[Cost] = field(default_factory=list)
     staged_cpu: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -60,6 +62,7 @@ class Result:
             **{f"{stage}_cpu": seconds for stage, seconds in self.stages.items()},
             "beam_cpu": self.staged_cpu - sum(self.stages.values()),
             "store_cpu": store_cpu,
+            "status_seconds": statistics.median(cost.wall for cost in self.status),
             "peak_bytes": max(cost.peak_bytes for cost in self.costs),
             "largest_bytes": max(cost.largest_bytes for cost in self.costs),
             "others": max(busy, 0.0),
@@ -70,7 +73,7 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     with open("/proc/cpuinfo") as info:
         model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), "")
-    libraries = ("apache-beam", "numpy", "scipy", "grpcio", "protobuf")
+    libraries = ("apache-beam", "numpy", "zstandard", "grpcio", "protobuf")
     return {
         "processor": model or platform.machine(),
         "cores": os.cpu_count(),
@@ -96,6 +99,7 @@ _COLUMNS = (
     ("Beam", "{beam_cpu:.2f}"),
     ("sink", "{sink_cpu:.2f}"),
     ("store", "{store_cpu:.2f}"),
+    ("status s", "{status_seconds:.2f}"),
     ("peak MB", "{peak_mb:,.0f}"),
     ("largest MB", "{largest_mb:,.0f}"),
     ("others", "{others:.1f}"),
@@ -122,9 +126,10 @@ def table(figures: list[dict[str, Any]]) -> str:
     return "\n".join([line(rows[0]), line(rules), *(line(row) for row in rows[1:])])
 
 
-def record(results: list[Result]) -> dict[str, Any]:
-    """Everything that was measured, for programs."""
+def record(results: list[Result], helps: list[float]) -> dict[str, Any]:
+    """Everything that was measured, for programs; `helps` are seconds of ``beam-ingest --help``."""
     return {
         "machine": machine(),
+        "help_seconds": statistics.median(helps),
         "results": [{"figures": result.figures(), "runs": asdict(result)} for result in results],
     }

@@ -16,6 +16,7 @@ from beam_ingest.graphene import ChunkGrid
 from beam_ingest.job import make_job
 from beam_ingest.layers.state import unpack
 from beam_ingest.memory import PEAK_BYTES_PER_EDGE, group_edges
+from beam_ingest.pipeline.coding import compress
 from beam_ingest.progress import Counts
 from beam_ingest.scope import Scope
 
@@ -31,7 +32,7 @@ NODE_ROWS = 14_000
 
 @dataclass(frozen=True)
 class Layer:
-    """What reached a layer: edges and bytes in all, and in its largest group."""
+    """What reached a layer: edges and (compressed) bytes in all, and edges in its largest group."""
 
     edges: int
     nbytes: int
@@ -88,7 +89,7 @@ def measure(path: str) -> Measured:
             for target, data in chunk.messages:
                 groups[target].append(data)
         edges = [sum(unpack(data).message.own.size for data in packed) for packed in groups.values()]
-        nbytes = sum(len(data) for packed in groups.values() for data in packed)
+        nbytes = sum(len(compress(data)) for packed in groups.values() for data in packed)
         layers[layer] = Layer(sum(edges), nbytes, max(edges))
         below = [builder.parent(chunk_id, packed) for chunk_id, packed in groups.items()]
         counts += sum((chunk.counts for chunk in below), Counts())
@@ -137,7 +138,7 @@ PINKY256 = Measured(
     (4, 4, 4),
     (64, 64, 64),
     Counts(supervoxels=13_854, nodes=1_362, edges=80_700, rows=15_352, cells=18_044, nbytes=984_058),
-    {3: Layer(7_945, 288_361, 1_499), 4: Layer(358, 11_318, 358)},
+    {3: Layer(7_945, 55_423, 1_499), 4: Layer(358, 2_453, 358)},
 )
 """The real sample, by ``python -m benchmarks.scale``."""
 SAMPLES = {
@@ -145,13 +146,13 @@ SAMPLES = {
         (4, 4, 4),
         (16, 16, 16),
         Counts(supervoxels=3_919, nodes=1_108, edges=23_722, rows=5_161, cells=7_927, nbytes=452_762),
-        {3: Layer(3_932, 152_876, 725), 4: Layer(362, 11_642, 362)},
+        {3: Layer(3_932, 38_220, 725), 4: Layer(362, 2_696, 362)},
     ),
     512: Measured(
         (8, 8, 8),
         (16, 16, 16),
         Counts(supervoxels=28_353, nodes=10_552, edges=185_090, rows=39_984, cells=69_705, nbytes=3_997_699),
-        {3: Layer(34_034, 1_429_058, 865), 4: Layer(5_201, 188_529, 763), 5: Layer(1_231, 37_071, 1_231)},
+        {3: Layer(34_034, 374_956, 865), 4: Layer(5_201, 48_219, 763), 5: Layer(1_231, 9_728, 1_231)},
     ),
     4096: Measured(
         (16, 16, 16),
@@ -160,10 +161,10 @@ SAMPLES = {
             supervoxels=226_306, nodes=89_500, edges=1_551_987, rows=324_445, cells=591_374, nbytes=34_121_157
         ),
         {
-            3: Layer(290_079, 12_323_551, 911),
-            4: Layer(49_429, 1_825_141, 966),
-            5: Layer(14_893, 516_221, 2_032),
-            6: Layer(4_318, 128_030, 4_318),
+            3: Layer(290_079, 3_292_214, 911),
+            4: Layer(49_429, 477_701, 966),
+            5: Layer(14_893, 144_271, 2_032),
+            6: Layer(4_318, 35_691, 4_318),
         },
     ),
 }

@@ -29,23 +29,27 @@ def test_from_a_small_graph_to_a_large_one(small: int, large: int) -> None:
 
 
 def test_the_record_of_the_real_sample_is_what_it_measures() -> None:
-    assert measure(str(pinky256() / "dataset.yml")) == PINKY256
+    found = measure(str(pinky256() / "dataset.yml"))
+    assert found.counts == PINKY256.counts
+    assert_alike(found, PINKY256)
 
 
 def test_the_record_of_a_sample_is_what_it_measures(tmp_path: Path) -> None:
     from beam_ingest.sample import SampleSpec, write_sample
 
     write_sample(tmp_path / "sample", SampleSpec(chunks=(4, 4, 4), chunk_size=(16, 16, 16)), processes=1)
-    assert same_but_absent(measure(str(tmp_path / "sample" / "dataset.yml")), SAMPLES[64])
+    assert_alike(measure(str(tmp_path / "sample" / "dataset.yml")), SAMPLES[64])
 
 
-def same_but_absent(one: Measured, other: Measured) -> bool:
-    return (one.grid, one.layers, one.counts.rows, one.counts.nbytes) == (
-        other.grid,
-        other.layers,
-        other.counts.rows,
-        other.counts.nbytes,
-    )
+def assert_alike(one: Measured, other: Measured) -> None:
+    """The same, but that files may be absent, and that versions of zstd compress differently."""
+    assert (one.grid, one.chunk_size) == (other.grid, other.chunk_size)
+    assert (one.counts.rows, one.counts.nbytes) == (other.counts.rows, other.counts.nbytes)
+    assert one.layers.keys() == other.layers.keys()
+    for layer, found in one.layers.items():
+        known = other.layers[layer]
+        assert (found.edges, found.largest_edges) == (known.edges, known.largest_edges)
+        assert found.nbytes == pytest.approx(known.nbytes, rel=0.2)
 
 
 def test_the_page_has_the_figures_of_the_formulas() -> None:

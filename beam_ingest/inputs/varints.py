@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from beam_ingest.arrays import words
 from beam_ingest.graphene import Ids
 
 _LONGEST = 9
@@ -40,16 +41,15 @@ def decode_varints(data: npt.NDArray[np.uint8]) -> Ids | None:
     more = last - first  # bytes after the first
     if more.max() >= _LONGEST:
         return None
-    padded = np.append(data, np.zeros(8, np.uint8))
-    # Eight bytes from every first one, at any address; those of the next number are cut off again.
-    words: Ids = np.ndarray(data.shape, "<u8", padded, strides=(1,))[first].astype(np.uint64, copy=False)
+    # Eight bytes from every first one; those of the next number are cut off again.
+    numbers: Ids = words(np.append(data, np.zeros(7, np.uint8)))[first].astype(np.uint64, copy=False)
     short = np.flatnonzero(more < 7)
-    words[short] &= (np.uint64(256) << (8 * more[short]).astype(np.uint64)) - np.uint64(1)
-    words &= np.uint64(0x7F7F7F7F7F7F7F7F)
+    numbers[short] &= (np.uint64(256) << (8 * more[short]).astype(np.uint64)) - np.uint64(1)
+    numbers &= np.uint64(0x7F7F7F7F7F7F7F7F)
     # Neighbours move together: groups of 7 bits become groups of 14, 28 and 56.
     for bits, high in ((1, 0x7F007F007F007F00), (2, 0x3FFF00003FFF0000), (4, 0x0FFFFFFF00000000)):
-        upper = words & np.uint64(high)
-        words ^= upper
-        words |= upper >> np.uint64(bits)
-    words |= np.where(more == 8, data[last], 0).astype(np.uint64) << np.uint64(56)
-    return words
+        upper = numbers & np.uint64(high)
+        numbers ^= upper
+        numbers |= upper >> np.uint64(bits)
+    numbers |= np.where(more == 8, data[last], 0).astype(np.uint64) << np.uint64(56)
+    return numbers

@@ -47,8 +47,10 @@ _PRAGMAS = (
     # With the log, NORMAL can lose the last transactions in a power cut, never tear one.
     "synchronous = NORMAL",
 )
+_PIECE_CELLS = 10_000
+"""Cells in one statement, whose places take 100 bytes each as Python has them."""
 _PIECE_BYTES = 256 << 20
-"""Most bytes of values in one statement, unless one value is larger: a blob may have 1e9."""
+"""Most bytes of values in it, unless one value is larger: a blob may have 1e9."""
 _SELECT = "SELECT row_key, family, qualifier, value, timestamp FROM cells WHERE "
 _SCAN = "SELECT row_key, family, qualifier, timestamp, value FROM cells WHERE "
 _RANGE = "row_key >= ? AND row_key < ?"
@@ -187,6 +189,7 @@ def _pieces(column: Column) -> Iterator[Column]:
     while first < count:
         most = column.offsets[first] + _PIECE_BYTES
         last = max(first + 1, int(np.searchsorted(column.offsets, most, "right")) - 1)
+        last = min(last, first + _PIECE_CELLS)
         offsets = column.offsets[first : last + 1]
         data = column.data[offsets[0] : offsets[-1]]
         yield Column(column.name, column.keys[first:last], data, offsets - offsets[0])
