@@ -80,7 +80,7 @@ def decode_components(data: bytes, file: str, chunk: str) -> Mapping:
     starts, sizes = _component_starts(numbers, file, chunk)
     ids = np.delete(numbers, starts)
     components = np.repeat(np.arange(sizes.size), sizes)
-    order = np.argsort(ids, kind="stable")
+    order = np.argsort(ids)
     ids, components = ids[order], components[order]
     twice = np.flatnonzero(ids[1:] == ids[:-1])
     different = twice[components[twice] != components[twice + 1]]
