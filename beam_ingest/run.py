@@ -112,27 +112,29 @@ def run_pipeline(
 def _run_local(build: Build, options: Mapping[str, Any], tick: Callable[[], None], interval: float) -> None:
     """Run in a thread, so that this one sees Ctrl-C and the death of a worker process."""
     raised: list[BaseException] = []
+    ended = threading.Event()
 
     def run() -> None:
         try:
             _run(build, options)
         except BaseException as error:
             raised.append(error)
+        finally:
+            ended.set()
 
     def worker_died(args: Any) -> None:
         # Beam's thread that waits for a worker process, and that nobody else waits for
         if args.thread is not None and args.thread.name == "run_worker":
             raised.append(WorkerDiedError(f"a worker process died: {args.exc_value}"))
+            ended.set()
         elif not isinstance(args.exc_value, grpc.RpcError):  # which only follows from that
             previous(args)
 
     previous, threading.excepthook = threading.excepthook, worker_died
     try:
-        thread = threading.Thread(target=run, name="pipeline", daemon=True)
-        thread.start()
+        threading.Thread(target=run, name="pipeline", daemon=True).start()
         pause = interval
-        while thread.is_alive() and not raised:
-            thread.join(pause)
+        while not ended.wait(pause):
             pause = max(interval, _PAUSE_PER_TICK * _timed(tick))
     finally:
         threading.excepthook = previous

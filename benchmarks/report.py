@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sqlite3
 import statistics
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -80,6 +81,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in libraries},
+        "sqlite": sqlite3.sqlite_version,
     }
 
 

@@ -17,6 +17,8 @@ from beam_ingest.job import IngestJob
 from beam_ingest.progress import Counts, LayerStatus
 from beam_ingest.stores import Store
 
+_SECONDS_OF_BARS, _SECONDS_OF_LINES = 0.5, 2.0
+
 
 class ProgressDisplay:
     """One bar per layer with the time it will still take; on no terminal, a line per finished layer.
@@ -31,6 +33,7 @@ class ProgressDisplay:
         self._grid = job.grid
         self._console = Console(file=sys.stderr)
         self._layers = list(range(ATOMIC_LAYER, job.grid.root_layer + 1))
+        self._built: list[LayerStatus] = []
         self._progress = Progress(
             TextColumn("layer {task.description}"),
             BarColumn(),
@@ -55,6 +58,15 @@ class ProgressDisplay:
             self.update()
         self._progress.stop()
 
+    @property
+    def interval(self) -> float:
+        """Seconds after which it is worth an update: reading the store takes time from the job."""
+        return _SECONDS_OF_BARS if self._console.is_terminal else _SECONDS_OF_LINES
+
+    def layers(self) -> list[LayerStatus]:
+        """Every layer: those that are built as they were when that was seen, the others read now."""
+        return self._built + [self._read(layer) for layer in self._layers]
+
     def update(self) -> None:
         """Show how far the job is: how far the layer is that is being built, since those below are done."""
         while self._layers:
@@ -66,6 +78,7 @@ class ProgressDisplay:
             if status.done < status.total:
                 return
             self._layers.pop(0)
+            self._built.append(status)
             if not self._console.is_terminal:
                 print(f"layer {status.layer} is built", file=self._console.file, flush=True)
 

@@ -90,14 +90,14 @@ def _build(job: IngestJob, store: Store, options: dict[str, Any], start: float) 
     """Run the job to its end, and say what it built."""
     try:
         with temporary_folder(is_local(options)), ProgressDisplay(store, job) as display:
-            run_job(job, options, display.update)
+            run_job(job, options, display.update, display.interval)
     except (KeyboardInterrupt, WorkerDiedError) as error:
         what = error if isinstance(error, WorkerDiedError) else "interrupted"
         print(f"\nbeam-ingest: {what}; --resume finishes graph {job.graph_id}", file=sys.stderr, flush=True)
         if is_local(options) or "job_endpoint" in options:  # the pipeline's threads do not end when asked
             os._exit(1 if what is error else INTERRUPTED)
         return INTERRUPTED
-    status = progress.read_status(store, job.grid)
+    status = display.layers()
     if not progress.is_complete(status, Scope(job.grid, job.test)):
         raise BeamIngestError(
             f"graph {job.graph_id}: the run ended before every chunk was built; --resume finishes it"
