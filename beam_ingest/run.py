@@ -137,7 +137,8 @@ def _run_local(build: Build, options: Mapping[str, Any], tick: Callable[[], None
         while not ended.wait(pause):
             pause = max(interval, _PAUSE_PER_TICK * _timed(tick))
     finally:
-        threading.excepthook = previous
+        if not any(isinstance(error, WorkerDiedError) for error in raised):  # more follows from that
+            threading.excepthook = previous
     if raised:
         raise raised[0]
 
