@@ -9,7 +9,7 @@ go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building 
 FLINK := $(abspath $(VENV))/flink
 SAMPLE := sample
 WORKERS ?= 2
-BENCH_CHUNKS ?= 64 512
+BENCH_CHUNKS ?= 64 512 4096
 BENCH_RUNS ?= 3
 BENCH_ONLY ?= ''
 

@@ -29,7 +29,7 @@ from beam_ingest.errors import (
     StoreError,
     SubmitError,
 )
-from beam_ingest.graphene import ChunkGrid
+from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.ingest import build_layers
 
@@ -38,7 +38,9 @@ _LOCAL_RUNNERS = {None, "directrunner", "direct", "fnapirunner"}
 _PAUSE_PER_TICK = 20
 """Ticks read the progress of millions of chunks, and may take one part in so many of the time."""
 _SMALL_GRID = 1024
-"""Chunks up to which a second process costs more than it does, by its start and by what travels to it."""
+"""Chunks up to which a second process costs more than it does, by its start and by what travels to it;"""
+_SMALL_RAW_GRID = _SMALL_GRID // 3
+"""of raw agglomeration, which is three times the work a chunk (docs/performance.md)."""
 
 
 class WorkerDiedError(BeamIngestError):
@@ -229,9 +231,10 @@ def _local_runner(options: PipelineOptions) -> PipelineRunner:
     return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(worker.command()))
 
 
-def default_workers(grid: ChunkGrid) -> int:
+def default_workers(grid: ChunkGrid, raw: bool = False) -> int:
     """Worker processes of a local run when nobody says how many."""
-    return 1 if grid.chunk_count(2) <= _SMALL_GRID else os.cpu_count() or 1
+    small = grid.chunk_count(ATOMIC_LAYER) <= (_SMALL_RAW_GRID if raw else _SMALL_GRID)
+    return 1 if small else os.cpu_count() or 1
 
 
 def _explained(job: IngestJob, error: BaseException) -> BaseException:

@@ -32,7 +32,7 @@ Environment = dict[str, str]
 def main() -> int:
     """Measure, print the table, and write everything to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--chunks", type=int, nargs="+", default=[64, 512], help="8, 64, 512 or 4096")
+    parser.add_argument("--chunks", type=int, nargs="+", default=[64, 512, 4096], help="8, 64, 512 or 4096")
     parser.add_argument("--chunk-size", type=int, default=CHUNK_SIZE, help="voxels along each axis")
     parser.add_argument("--runs", type=int, default=3, help="rounds")
     parser.add_argument(

@@ -69,6 +69,7 @@ CASES = [
         for version in (3, 2)
     ),
     *(Case("proto", 3, "bigtable", runner) for runner in ("1 worker", "2 workers", "Prism", "Flink")),
+    *(Case("raw", 3, "bigtable", runner) for runner in ("1 worker", "2 workers")),
 ]
 
 

@@ -15,14 +15,14 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.job import make_job
 from beam_ingest.layers.state import unpack
-from beam_ingest.memory import PEAK_BYTES_PER_EDGE, group_edges
+from beam_ingest.memory import PEAK_BYTES_PER_EDGE, PEAK_BYTES_PER_SUPERVOXEL, group_edges
 from beam_ingest.pipeline.coding import compress
 from beam_ingest.progress import Counts
 from beam_ingest.scope import Scope
 
-KERNEL_MICROSECONDS = 4.0
-"""CPU per supervoxel in the kernels, files read and parsed (`make bench`)."""
-SINK_MICROSECONDS = 1.1
+KERNEL_MICROSECONDS = 3.3
+"""CPU per supervoxel in the kernels, files read and parsed, in chunks of 970 supervoxels (`make bench`)."""
+SINK_MICROSECONDS = 0.7
 """CPU per cell in the Bigtable sink (`make bench-sink`)."""
 BEAM_SHARE = 0.5
 """CPU of Beam, of coders and of the network on top of both; measured less, but on local runners."""
@@ -183,6 +183,8 @@ def main() -> None:
     print(f"rows {found.rows:.2g}, cells {found.cells:.2g}, {found.nbytes / 1e12:.1f} TB")
     print(f"shuffled {found.shuffled / 1e12:.2f} TB")
     print(f"vCPU hours {found.vcpu_hours:.0f}, Bigtable node hours {found.node_hours:.0f}")
+    per_chunk = MICRONS[2] / ChunkGrid(MICRONS[0]).chunk_count(2)
+    print(f"layer 2: {per_chunk:,.0f} supervoxels a chunk, {per_chunk * PEAK_BYTES_PER_SUPERVOXEL / 1e6:.0f} MB")
     print("layer  chunks      edges of the largest  memory of it")
     for layer, edges in found.largest_edges.items():
         memory = edges * PEAK_BYTES_PER_EDGE / 1e9

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     if is_dataflow(options):
         options = dataflow_options(job, options, arguments.any_region)
     elif is_local(options):
-        options.setdefault("direct_num_workers", default_workers(job.grid))
+        options.setdefault("direct_num_workers", default_workers(job.grid, job.raw))
     check_options(options)
     if arguments.overwrite:
         confirm_overwrite(job, arguments.yes)
