@@ -184,7 +184,8 @@ def main() -> None:
     print(f"shuffled {found.shuffled / 1e12:.2f} TB")
     print(f"vCPU hours {found.vcpu_hours:.0f}, Bigtable node hours {found.node_hours:.0f}")
     per_chunk = MICRONS[2] / ChunkGrid(MICRONS[0]).chunk_count(2)
-    print(f"layer 2: {per_chunk:,.0f} supervoxels a chunk, {per_chunk * PEAK_BYTES_PER_SUPERVOXEL / 1e6:.0f} MB")
+    memory = per_chunk * PEAK_BYTES_PER_SUPERVOXEL / 1e6
+    print(f"layer 2: {per_chunk:,.0f} supervoxels a chunk, {memory:.0f} MB")
     print("layer  chunks      edges of the largest  memory of it")
     for layer, edges in found.largest_edges.items():
         memory = edges * PEAK_BYTES_PER_EDGE / 1e9
