@@ -51,13 +51,14 @@ def main() -> int:
         for case, reason in list(missing(cases, options)):
             print(f"left out: {case.name}: {reason}", file=sys.stderr)
             cases.remove(case)
+        helps = [process.run([program(), "--help"], os.environ).wall for _ in range(arguments.runs)]
         for chunks in arguments.chunks:
             dataset = sample(arguments.folder.absolute(), chunks, arguments.chunk_size)
             warm(dataset)
             results += measure(chunks, cases, dataset, options, arguments.runs)
-    helps = [process.run([program(), "--help"], os.environ).wall for _ in range(arguments.runs)]
-    content = report.record(results, helps)
-    (arguments.folder / "results.json").write_text(json.dumps(content, indent=1))
+            content = report.record(results, helps)
+            # After each size, since the largest takes most of an hour and may not fit the machine.
+            (arguments.folder / "results.json").write_text(json.dumps(content, indent=1))
     print(", ".join(f"{name} {value}" for name, value in content["machine"].items()), end="\n\n")
     print(report.table([result["figures"] for result in content["results"]]))
     print(f"\nbeam-ingest --help: {content['help_seconds']:.2f} s")

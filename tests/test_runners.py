@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from beam_ingest.graphene import ChunkGrid
+from beam_ingest.run import default_workers
 from tests.conftest import Cli
 from tests.flink.page import commands, with_options
 from tests.graphs import comparable, ingest, pinky256, prism
@@ -20,6 +23,20 @@ def test_local_commands_of_the_page(cli: Cli, tmp_path: Path, monkeypatch: pytes
         small = ["--chunks", "2", "2", "2", "--chunk-size", "16", "16", "16"] if words[0] == "sample" else []
         outcome = cli(*words, *small)
         assert (outcome.status, outcome.errors) == (0, []), words
+
+
+def test_a_local_run_starts_processes_where_there_is_work_for_them() -> None:
+    """Where docs/performance.md says that it pays."""
+    cores = os.cpu_count()
+    chunks = {
+        (341, 1, 1): (1, 1),
+        (342, 1, 1): (1, cores),
+        (1024, 1, 1): (1, cores),
+        (1025, 1, 1): (cores, cores),
+    }
+    for grid, (proto, raw) in chunks.items():
+        found = [default_workers(ChunkGrid(grid, spatial_bits=11), kind) for kind in (False, True)]
+        assert found == [proto, raw], grid
 
 
 def test_the_page_has_no_command_that_is_not_tested() -> None:

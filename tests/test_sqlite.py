@@ -34,15 +34,17 @@ def test_cells_are_there_for_any_client_while_the_store_is_open(tmp_path: Path) 
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
-@given(COLUMNS, st.integers(0, 2**50), st.integers(1, 3000))
+@given(COLUMNS, st.integers(0, 2**50), st.integers(1, 3000), st.integers(1, 9))
 def test_every_cell_is_written_as_it_is(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     cells: list[Column],
     timestamp: int,
     piece_bytes: int,
+    piece_cells: int,
 ) -> None:
     monkeypatch.setattr(sqlite, "_PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(sqlite, "_PIECE_CELLS", piece_cells)
     path = tmp_path_factory.mktemp("store") / "graph.sqlite"
     made(path).write(cells, timestamp)
     found = sqlite3.connect(path).execute("SELECT * FROM cells").fetchall()
