@@ -20,9 +20,11 @@ KERNEL_BYTES_PER_NODE = 180
 """and for each node that has edges there."""
 NODES_PER_EDGE = 0.7
 """Nodes of a group with an edge, per edge, at the most: samples have 0.7, pinky256 0.5."""
-MESSAGE_BYTES_PER_EDGE = 50
-"""The group's messages: 30 to 40 as they are built from, 5 to 10 compressed, as Apache Beam holds them."""
-PEAK_BYTES_PER_EDGE = 300
+MESSAGE_BYTES_PER_EDGE = 60
+"""The group's messages: 30 to 43 as they are built from, 5 to 12 compressed, as Apache Beam holds them."""
+PEAK_BYTES_PER_EDGE = round(
+    KERNEL_BYTES_PER_EDGE + NODES_PER_EDGE * KERNEL_BYTES_PER_NODE + MESSAGE_BYTES_PER_EDGE
+)
 """All that, per edge."""
 PEAK_BYTES_PER_SUPERVOXEL = 750
 """Memory at the peak of building a layer-2 chunk, per supervoxel; files and cells of it included."""

@@ -40,7 +40,7 @@ _PAUSE_PER_TICK = 20
 _SMALL_GRID = 1024
 """Chunks up to which a second process costs more than it does, by its start and by what travels to it;"""
 _SMALL_RAW_GRID = _SMALL_GRID // 3
-"""of raw agglomeration, which is three times the work a chunk (docs/performance.md)."""
+"""of raw agglomeration, which is two to three times the work a chunk (docs/performance.md)."""
 
 
 class WorkerDiedError(BeamIngestError):
@@ -78,6 +78,7 @@ def run_job(
     Raises:
       ChunksFailedError: when input is bad; the failures are in the store.
       StoreError: when the store cannot be written.
+      WorkerDiedError: as `run_pipeline`; from then on, this process says nothing of gRPC's errors in threads.
     """
     try:
         run_pipeline(partial(_build_job, job, options), options, tick, interval)

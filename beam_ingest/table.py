@@ -111,6 +111,9 @@ def merged(cells: Cells) -> Iterator[Column]:
         if column.keys.size:
             alike[column.name, column.keys.itemsize].append(column)
     for columns in alike.values():
+        if len(columns) == 1:
+            yield columns[0]
+            continue
         sizes = np.concatenate([np.diff(column.offsets) for column in columns])
         yield Column(
             columns[0].name,

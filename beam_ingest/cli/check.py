@@ -79,7 +79,8 @@ def _options(job: IngestJob, given: Mapping[str, Any], count: int | None) -> dic
         name = {"job_name": f"beam-ingest-check-{uuid4().hex[:8]}"}
         return dataflow_options(job, name | dict(given), any_region=True)
     if is_local(given):
-        return {"direct_num_workers": 1 if count == SAMPLE else default_workers(job.grid)} | dict(given)
+        workers = 1 if count == SAMPLE else default_workers(job.grid, job.raw)
+        return {"direct_num_workers": workers} | dict(given)
     return dict(given)
 
 
