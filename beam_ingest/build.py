@@ -14,11 +14,11 @@ import numpy as np
 from beam_ingest import table
 from beam_ingest.arrays import Indices
 from beam_ingest.errors import BeamIngestError, InputError
+from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
 from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name
-from beam_ingest.inputs.files import Content, FileError, Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.atomic import build_atomic_chunk
 from beam_ingest.layers.parent import UnknownPartnerError, build_parent_chunk

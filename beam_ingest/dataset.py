@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import yaml
 
 from beam_ingest.errors import ConfigError
+from beam_ingest.files import FileError, Folder
 from beam_ingest.graphene import FANOUT
-from beam_ingest.inputs.files import FileError, Folder
 
 DATA_VERSIONS = (2, 3, 4)
 """The layouts of raw edge records there are."""

@@ -11,8 +11,8 @@ from beam_ingest import failures, progress, table
 from beam_ingest.clearing import blocks_around, clear_block
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, GraphExistsError
+from beam_ingest.files import Folder
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
-from beam_ingest.inputs.files import Folder
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.meta import encode_meta
 from beam_ingest.scope import BLOCK_LAYER

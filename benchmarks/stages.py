@@ -23,7 +23,7 @@ from typing import Any
 STAGES = ("start", "read", "kernels", "sink")
 """What is clocked; the rest of the CPU is Beam's, and that of libraries' own threads."""
 _CLOCKS = {
-    "read": ["beam_ingest.inputs.files:Folder.read_each", "beam_ingest.inputs.files:Folder.write"],
+    "read": ["beam_ingest.files:Folder.read_each", "beam_ingest.files:Folder.write"],
     "kernels": [
         "beam_ingest.build:Builder.atomic",
         "beam_ingest.build:Builder.parent",

@@ -9,7 +9,7 @@ from beam_ingest.checks.findings import CONFIGURATION, Case, Findings
 from beam_ingest.checks.regions import bucket_location, is_within
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
-from beam_ingest.inputs.files import FileError
+from beam_ingest.files import FileError
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.job import IngestJob, missing_folders, missing_keys
 from beam_ingest.stores import store_url

@@ -13,11 +13,11 @@ from beam_ingest.checks.findings import Case, Findings
 from beam_ingest.checks.job import CheckJob
 from beam_ingest.checks.pairs import Mismatch, Rows, chunk_rows, unknown_rows
 from beam_ingest.errors import InputError
+from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.graphene import Ids
 from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
-from beam_ingest.inputs.files import Content, FileError, Folder
 from beam_ingest.inputs.watershed import read_labels
 from beam_ingest.layers.symmetry import Asymmetry
 

@@ -24,8 +24,8 @@ from beam_ingest.checks.raw import (
     opened_chunks,
     unpack_group,
 )
+from beam_ingest.files import Folder
 from beam_ingest.inputs.agglomeration import assemble_chunk
-from beam_ingest.inputs.files import Folder
 from beam_ingest.pipeline.coding import KEYED_BYTES, encode_key
 from beam_ingest.pipeline.layers import PlanBlocks
 from beam_ingest.scope import BLOCK_LAYER

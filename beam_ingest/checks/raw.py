@@ -12,8 +12,8 @@ from beam_ingest.checks.findings import Case, Findings
 from beam_ingest.checks.inspect import UNREADABLE
 from beam_ingest.checks.job import CheckJob
 from beam_ingest.errors import InputError
+from beam_ingest.files import FileError, Folder
 from beam_ingest.inputs.agglomeration import EDGE_KINDS, REMAP, Payload, ShardFile, read_shard, shard_files
-from beam_ingest.inputs.files import FileError, Folder
 from beam_ingest.pipeline.coding import decode_key, encode_key
 from beam_ingest.pipeline.raw import address, unpack_payloads
 from beam_ingest.scope import BLOCK_LAYER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beam_ingest.inputs.files import FileError
+from beam_ingest.files import FileError
 
 _CONTINENTS = {"us": "us-", "eu": "europe-", "asia": "asia-"}
 _PAIRS = {

@@ -23,7 +23,7 @@ from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
-from beam_ingest.inputs.files import Folder
+from beam_ingest.files import Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.run import (
     WorkerDiedError,

@@ -12,7 +12,7 @@ from beam_ingest.dataflow import check_places, console_url, labels, read_region_
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, SubmitError
 from beam_ingest.failures import summarise
-from beam_ingest.inputs.files import Folder
+from beam_ingest.files import Folder
 from beam_ingest.job import IngestJob, refuse_existing
 from beam_ingest.settings import Settings
 

@@ -16,7 +16,7 @@ from beam_ingest.cli import INTERRUPTED
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError
-from beam_ingest.inputs.files import Folder
+from beam_ingest.files import Folder
 from beam_ingest.progress import digest
 from beam_ingest.run import (
     WorkerDiedError,

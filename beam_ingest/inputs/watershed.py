@@ -15,8 +15,8 @@ import numpy as np
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
+from beam_ingest.files import FileError, Folder, silence_cloud_files
 from beam_ingest.graphene import ChunkGrid, Ids
-from beam_ingest.inputs.files import FileError, Folder, silence_cloud_files
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from beam_ingest import progress
 from beam_ingest.build import Builder, Built, Families, chunk_name
 from beam_ingest.errors import ChunksFailedError, EmptyInputError, InputError
 from beam_ingest.failures import Failure, summarise
+from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER
-from beam_ingest.inputs.files import Content, FileError, Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
     KEYED_BYTES,

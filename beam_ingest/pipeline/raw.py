@@ -16,6 +16,7 @@ import numpy as np
 
 from beam_ingest.build import chunk_name, unreadable
 from beam_ingest.errors import InputError
+from beam_ingest.files import FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.inputs.agglomeration import (
     REMAP,
@@ -28,7 +29,6 @@ from beam_ingest.inputs.agglomeration import (
 )
 from beam_ingest.inputs.components import components_file_name, encode_components
 from beam_ingest.inputs.edges import edges_file_name, encode_chunk_edges
-from beam_ingest.inputs.files import FileError, Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.state import PIECE_BYTES
 from beam_ingest.pipeline.coding import (

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 import apache_beam as beam
 
 from beam_ingest.errors import InputError
+from beam_ingest.files import Folder
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.inputs.components import Mapping, components_file_name
 from beam_ingest.inputs.edges import ChunkEdges, edges_file_name
-from beam_ingest.inputs.files import Folder
 from beam_ingest.pipeline.coding import decode_key, encode_key
 from beam_ingest.stores import Store
 from beam_ingest.verify.chunks import ChunkVerifier, Coordinates

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from beam_ingest import progress, table
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
+from beam_ingest.files import Folder
 from beam_ingest.graphene import ChunkGrid
-from beam_ingest.inputs.files import Folder
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.progress import Counts, Manifest
 from beam_ingest.scope import BLOCK_LAYER, Scope

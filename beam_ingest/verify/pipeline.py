@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from beam_ingest.inputs.files import Folder
+from beam_ingest.files import Folder
 from beam_ingest.pipeline.coding import KEYED_BYTES, decode_key, encode_key
 from beam_ingest.scope import BLOCK_LAYER
 from beam_ingest.stores import Store

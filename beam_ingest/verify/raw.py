@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.errors import InputError
+from beam_ingest.files import Folder
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER
 from beam_ingest.inputs.agglomeration import (
     REMAP,
@@ -24,7 +25,6 @@ from beam_ingest.inputs.agglomeration import (
 )
 from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name
-from beam_ingest.inputs.files import Folder
 from beam_ingest.pipeline.coding import decode_key, encode_key, pack_blobs, unpack_blobs
 from beam_ingest.scope import BLOCK_LAYER
 from beam_ingest.verify.atomic import Output, VerifyChunks, report
