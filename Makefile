@@ -24,7 +24,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests prism flink bench bench-sink settings image template run-dataflow status cancel clean
+.PHONY: help install run test lint types tests test-slow prism flink bench bench-sink settings image template run-dataflow status cancel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -57,6 +57,9 @@ types: install ## Check types
 
 tests: install prism flink ## Run the test suite
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
+
+test-slow: install ## Run the tests that take minutes
+	@$(BIN)/pytest -m slow
 
 prism: install ## Build the tools in Go that tests run: Apache Beam's Prism runner, and actionlint
 	@command -v go >/dev/null || echo "no Go: tests that need it will be skipped; install it from your package manager"

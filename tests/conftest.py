@@ -21,6 +21,16 @@ from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
 settings.register_profile("beam_ingest", deadline=None)
 settings.load_profile("beam_ingest")
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless markers are chosen with ``-m`` (``make test-slow``)."""
+    if config.option.markexpr:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
 GRID = Grid((4, 2, 2))
 """16 chunks at layer 2, 2 at layer 3, and the root layer 4."""
 COUNTS = (16, 2, 1)

@@ -112,15 +112,15 @@ class Reader:
             del keys[i], values[i]
         return keys, values
 
-    def nodes(self, chunk_id: int, end: int, cells: Iterable[StoredCell], findings: Findings) -> NodeRows:
-        """The rows of the nodes chunk_id < id < end.
+    def nodes(self, first: int, end: int, cells: Iterable[StoredCell], findings: Findings) -> NodeRows:
+        """The rows of the nodes first <= id < end, all of one layer.
 
         Cells of other rows, and of columns that such rows do not have, are differences.
         """
         columns = {}
-        layer = self.grid.layer_of(chunk_id)
+        layer = self.grid.layer_of(first)
         for name, (keys, values) in self.columns(cells, findings).items():
-            ids, good = _node_ids(keys, chunk_id, end)
+            ids, good = _node_ids(keys, first, end)
             _differ_strays(name, keys, ~good, "is of no node of the grid", findings)
             if not self._belongs(layer, name):
                 _differ_strays(name, keys, good, "has a cell that is not expected", findings)
@@ -217,8 +217,8 @@ def _decompress(values: Sequence[bytes], item_bytes: int) -> tuple[list[bytes], 
     return contents, causes
 
 
-def _node_ids(keys: list[bytes], chunk_id: int, end: int) -> tuple[Ids, npt.NDArray[np.bool_]]:
-    """Ids of row keys, shape (n,), and which of them are keys of nodes chunk_id < id < end."""
+def _node_ids(keys: list[bytes], first: int, end: int) -> tuple[Ids, npt.NDArray[np.bool_]]:
+    """Ids of row keys, shape (n,), and which of them are keys of nodes first <= id < end."""
     whole = np.fromiter(map(len, keys), np.int64, len(keys)) == _KEY_BYTES
     padded = (
         keys if whole.all() else [key if w else bytes(_KEY_BYTES) for key, w in zip(keys, whole, strict=True)]
@@ -228,7 +228,7 @@ def _node_ids(keys: list[bytes], chunk_id: int, end: int) -> tuple[Ids, npt.NDAr
     ids = np.zeros(len(keys), np.uint64)
     for column in digits.T:  # 20 turns, whatever the number of keys
         ids = ids * np.uint64(10) + column
-    return ids, good & (ids > np.uint64(chunk_id)) & (ids < np.uint64(end))
+    return ids, good & (ids >= np.uint64(first)) & (ids < np.uint64(end))
 
 
 def _check_ascending(name: ColumnName, node: Ids, columns: tuple[Ids, ...], findings: Findings) -> None:

@@ -13,7 +13,7 @@ from beam_ingest.stores import Store
 from beam_ingest.verify.cells import NodeRows, note_strays, take
 from beam_ingest.verify.edges import ActiveEdges, HalfEdges, only_in
 from beam_ingest.verify.findings import Findings, Shard, name, names
-from beam_ingest.verify.grid import CHUNKS, COUNTERS, PIECE, ROOTS, layers_of, piece_of
+from beam_ingest.verify.grid import CHUNKS, COUNTERS, ROOTS, layers_of, piece_at, piece_of
 from beam_ingest.verify.inputs import AtomicInputs, node_names
 from beam_ingest.verify.job import COUNTS, COUNTS_BYTES, MILLISECONDS, ROOT_SHARDS, VerifyJob
 from beam_ingest.verify.messages import CLAIMS, EMPTY, FACTS, HALF_EDGES, gather, scatter
@@ -96,9 +96,8 @@ class ChunkVerifier:
         edges = check.meet(HalfEdges(*came[HALF_EDGES]), grid.root_layer, None)
         if self._job.graph_version == 3:
             check.cross_edges(grid.root_layer - 1, edges, ActiveEdges(*came[CLAIMS]))
-        rows = self._reader.nodes(
-            max(first, root_chunk), first + PIECE, self._scan(self._keys.piece(first)), findings
-        )
+        lowest = max(first, root_chunk + 1)  # a piece begins with a root, the chunk itself is none
+        rows = self._reader.nodes(lowest, piece_at(first, 1), self._scan(self._keys.piece(first)), findings)
         check.family(rows, facts)
         check.joined(facts, edges)
         segments = rows.ids - np.uint64(root_chunk)
@@ -213,7 +212,7 @@ class ChunkVerifier:
 
     def _rows(self, chunk_id: int, findings: Findings) -> NodeRows:
         end = chunk_id + (1 << self._grid.segment_bits(self._grid.layer_of(chunk_id)))
-        return self._reader.nodes(chunk_id, end, self._scan(self._keys.nodes(chunk_id)), findings)
+        return self._reader.nodes(chunk_id + 1, end, self._scan(self._keys.nodes(chunk_id)), findings)
 
     def _counter(self, chunk_id: int, highest: int, findings: Findings) -> None:
         """A chunk's counter is the highest segment; a chunk without nodes has none."""

@@ -12,9 +12,8 @@ from beam_ingest import table
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
 from beam_ingest.scope import BLOCK_LAYER, Scope
 
-PIECE_BITS = 16
-"""The root chunk is read in pieces of 2^16 ids: all its roots would not fit in one worker."""
-PIECE = 1 << PIECE_BITS
+PIECE = 1 << 16
+"""The root chunk is read in pieces of so many ids, a power of two: all roots would not fit in one worker."""
 _MOST_PIECES = 1 << 20
 COUNTERS, CHUNKS, ROOTS = b"i", b"beam_ingest/", b"beam_ingest/roots/"
 """What stands before a chunk id in the keys of counters, of progress rows, and of those of its roots."""
@@ -51,7 +50,12 @@ def may_be_parents(grid: ChunkGrid, ids: Ids, parents: Ids) -> npt.NDArray[np.bo
 
 def piece_of(roots: Ids) -> Ids:
     """The piece of the root chunk that each root is in, shape (n,): the lowest id of it."""
-    return roots >> np.uint64(PIECE_BITS) << np.uint64(PIECE_BITS)
+    return roots & ~np.uint64(PIECE - 1)
+
+
+def piece_at(root_chunk: int, number: int) -> int:
+    """The lowest id of piece `number` of the root chunk; that of the next one is where it ends."""
+    return root_chunk + number * PIECE
 
 
 def piece_count(highest_k: int, roots: int) -> int:
@@ -104,7 +108,7 @@ class KeySpace:
 
     def piece(self, first: int) -> Range:
         """Keys of the roots of a piece."""
-        return _key(b"", first), _key(b"", first + PIECE)
+        return _key(b"", first), _key(b"", piece_at(first, 1))
 
     def rest(self) -> list[Range]:
         """Ranges of keys that no chunk and no piece reads."""
@@ -115,7 +119,7 @@ class KeySpace:
             end = self.next_chunk(int(self._written[-1]))
         return [
             (b"", _key(b"", supervoxels)),
-            (_key(b"", end + self.pieces * PIECE), _key(CHUNKS, atomic)),
+            (_key(b"", piece_at(end, self.pieces)), _key(CHUNKS, atomic)),
             (_key(CHUNKS, end), _key(ROOTS, atomic)),
             (_key(ROOTS, end), _key(COUNTERS, supervoxels)),
             (_key(COUNTERS, end), b""),

@@ -12,7 +12,7 @@ from beam_ingest.scope import BLOCK_LAYER
 from beam_ingest.stores import Store
 from beam_ingest.verify.atomic import REPORTS, Output, VerifyChunks, VerifyFiles, report, tag_of, tagged
 from beam_ingest.verify.findings import Findings, merge_encoded
-from beam_ingest.verify.grid import PIECE
+from beam_ingest.verify.grid import piece_at
 from beam_ingest.verify.job import VerifyJob
 from beam_ingest.verify.messages import EMPTY
 from beam_ingest.verify.raw import PAYLOADS, OpenShards, VerifyRaw
@@ -123,7 +123,7 @@ class _Pieces(beam.DoFn):  # type: ignore[misc]
 
     def process(self, first: int) -> Iterator[tuple[bytes, bytes]]:
         for number in range(first, min(first + _PER_SLAB, self._job.pieces)):
-            yield encode_key(self._first + number * PIECE), EMPTY
+            yield encode_key(piece_at(self._first, number)), EMPTY
 
 
 class _VerifyParents(VerifyChunks):

@@ -18,7 +18,7 @@ from beam_ingest.pipeline.coding import encode_key
 from beam_ingest.scope import BLOCK_LAYER
 from beam_ingest.verify.atomic import REPORTS, VerifyChunks, VerifyFiles, tag_of
 from beam_ingest.verify.findings import Findings
-from beam_ingest.verify.grid import PIECE
+from beam_ingest.verify.grid import piece_at
 from beam_ingest.verify.job import make_verify_job
 from beam_ingest.verify.messages import EMPTY
 from beam_ingest.verify.pipeline import _VerifyParents
@@ -180,7 +180,7 @@ def verify_plainly(dataset: Path, store: Path, graph_id: str = "graph", seed: in
     _run(VerifyFiles(job), map(encode_key, job.grid.chunk_ids(BLOCK_LAYER, blocks).tolist()), came, findings)
     root_chunk = job.grid.chunk_id(job.grid.root_layer, (0, 0, 0))
     for number in range(job.pieces):
-        came[tag_of(job.grid.root_layer)][encode_key(root_chunk + number * PIECE)].append(EMPTY)
+        came[tag_of(job.grid.root_layer)][encode_key(piece_at(root_chunk, number))].append(EMPTY)
     for layer in range(BLOCK_LAYER, job.top + 1):
         groups = list(came[tag_of(layer)].items())
         if seed is not None:
