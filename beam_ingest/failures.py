@@ -6,7 +6,8 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 
@@ -15,7 +16,9 @@ from beam_ingest.stores.base import Store
 from beam_ingest.table import Cells, ColumnName, single
 
 SHOWN = 5
-"""How many failures are shown where there may be millions."""
+"""How many failures are shown where there may be millions,"""
+MOST_READ = 10_000
+"""and how many are read to say what they have in common: a second's work."""
 _PREFIX = b"beam_ingest/failed/"
 _ROWS_PER_REMOVAL = 1000
 
@@ -66,7 +69,7 @@ class Failure:
         return re.sub(r"[\d.,]+", "#", self.cause.replace(self.file, ""))
 
 
-def read_failures(store: Store) -> Iterator[Failure]:
+def read_failures(store: Store) -> Generator[Failure]:
     """Why chunks could not be built, in order of layer, chunk id and file."""
     for _, row in store.read_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS):
         for cell in row.values():
@@ -82,14 +85,15 @@ def clear_failures(store: Store) -> None:
 
 @dataclass(frozen=True)
 class Summary:
-    """What there is to say of failures, be they millions.
+    """What there is to say of failures, be they millions: of the first `MOST_READ`.
 
     Attributes:
-      chunks: chunks that failed.
+      chunks: chunks that failed, among those read.
       layer: the lowest layer of them.
       causes: the first few different causes.
       more: different causes besides.
       alike: whether all causes are of one kind.
+      whole: whether all failures were read.
     """
 
     chunks: int
@@ -97,36 +101,60 @@ class Summary:
     causes: list[str]
     more: int
     alike: bool
+    whole: bool = True
 
-    def lines(self, graph_id: str, dataset: str, total: int) -> list[str]:
-        """For people: causes, how many chunks of `total` failed, and the commands that follow."""
+    @property
+    def count(self) -> str:
+        """How many chunks failed, for people."""
+        return f"{'' if self.whole else 'more than '}{self.chunks}"
+
+    def lines(self, graph_id: str, dataset: str, total: int, failed: int | None = None) -> list[str]:
+        """For people: causes, how many chunks of `total` failed, and the commands that follow.
+
+        Args:
+          graph_id: the graph.
+          dataset: the dataset file.
+          total: chunks of the layer.
+          failed: how many chunks failed, if that is known from elsewhere.
+        """
         lines = list(self.causes)
-        if self.more:
-            lines.append(f"... and {self.more} more")
-        alike = ", all in the same way" if self.alike and self.chunks > 1 else ""
+        if self.more or not self.whole:
+            lines.append(f"... and {'' if self.whole else 'at least '}{self.more} more")
+        who = "all" if self.whole else f"the first {self.chunks}"
+        alike = f", {who} in the same way" if self.alike and self.chunks > 1 else ""
         listed = f"beam-ingest failures {graph_id} {shlex.quote(dataset)}"
+        count = self.count if failed is None else failed
         lines.append(
-            f"{self.chunks} of {total} chunks failed at layer {self.layer}{alike}; `{listed}` lists them; "
+            f"{count} of {total} chunks failed at layer {self.layer}{alike}; `{listed}` lists them; "
             "mend the input and run the same command with --resume"
         )
         return lines
 
 
 def summarise(store: Store) -> Summary | None:
-    """Read all failures, keeping few of them; None if there is none."""
+    """Read the first failures of the lowest layer, keeping few of them; None if there is none."""
     chunks, layer, last = 0, 0, ""
     causes: list[str] = []
     seen: set[int] = set()
     kinds: set[str] = set()
-    for failure in read_failures(store):
-        chunks += failure.chunk != last  # they come chunk by chunk
-        layer, last = layer or failure.layer, failure.chunk
-        if len(kinds) < 2:
-            kinds.add(failure.kind)
-        mark = hash(failure.cause)
-        if mark not in seen and len(causes) < SHOWN:  # two chunks may fail for one cause
-            causes.append(failure.cause)
-        seen.add(mark)
+    number, whole = 0, True
+    with closing(read_failures(store)) as failures:
+        for failure in failures:
+            layer = layer or failure.layer
+            if failure.layer != layer:
+                break
+            if number == MOST_READ:
+                whole = False
+                break
+            number += 1
+            chunks += failure.chunk != last  # they come chunk by chunk
+            last = failure.chunk
+            if len(kinds) < 2:
+                kinds.add(failure.kind)
+            mark = hash(failure.cause)
+            if mark not in seen and len(causes) < SHOWN:  # two chunks may fail for one cause
+                causes.append(failure.cause)
+            seen.add(mark)
     if not chunks:
         return None
-    return Summary(chunks, layer, causes, len(seen) - len(causes), len(kinds) == 1)
+    return Summary(chunks, layer, causes, len(seen) - len(causes), len(kinds) == 1, whole)

@@ -120,6 +120,6 @@ def _show(
         print(f"{layer.line}  {said}" if said else layer.line, flush=True)
     failed = summarise(store)
     if failed:
-        print(f"failed  : {failed.chunks}", flush=True)
+        print(f"failed  : {failed.count}", flush=True)
         for cause in failed.causes:
             print(f"  {cause}", flush=True)

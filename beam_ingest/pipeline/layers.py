@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from beam_ingest import progress
 from beam_ingest.build import Builder, Built, Families, chunk_name
-from beam_ingest.errors import ChunksFailedError, EmptyInputError, InputError
-from beam_ingest.failures import Failure, summarise
-from beam_ingest.files import Content, FileError, Folder
+from beam_ingest.errors import InputError
+from beam_ingest.failures import Failure
+from beam_ingest.files import Content, FileError
 from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
@@ -30,6 +30,7 @@ from beam_ingest.pipeline.coding import (
     unpack_blobs,
 )
 from beam_ingest.pipeline.sink import Write, all_written
+from beam_ingest.pipeline.stop import StopIfFailed
 from beam_ingest.progress import Counts
 from beam_ingest.scope import BLOCK_LAYER, Scope
 
@@ -214,10 +215,14 @@ class _BuildBlock(_BuildChunks):
 
 
 class _BuildParent(_BuildChunks):
+    def __init__(self, job: IngestJob, layer: int) -> None:
+        super().__init__(job, layer)
+        self._stop_if_failed = StopIfFailed(job, layer - 1)
+
     def process(
         self, group: tuple[bytes, Iterable[bytes]], below: Counts
     ) -> Iterator[beam.pvalue.TaggedOutput]:
-        stop_if_failed(self._job, self._layer - 1, below)
+        self._stop_if_failed(below)
         key, values = group
         packed = [decompress(data) for data in values]  # what it takes in memory; less was shuffled
         self._group_bytes.update(sum(map(len, packed)))
@@ -231,31 +236,6 @@ def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUni
     found = [Failure.now(layer, name, error.file, str(error)) for error in errors]
     cells = [column for number, each in enumerate(found) for column in each.cells(chunk_id, number)]
     return WriteUnit(b"", Counts(failed=1), 0, cells)
-
-
-def stop_if_failed(job: IngestJob, layer: int, counts: Counts) -> None:
-    """End the job when chunks of `layer` could not be built, or when there is nothing to build from.
-
-    Raises:
-      ChunksFailedError: with the first causes and the number of the chunks: what a job's page shows.
-      EmptyInputError: when layer 2 has no supervoxel, and files that might have some are absent.
-    """
-    if layer == ATOMIC_LAYER and counts.missing and not counts.supervoxels and not counts.failed:
-        source = job.dataset
-        key, url = ("AGGLOMERATION", source.agglomeration) if job.raw else ("EDGES", source.edges)
-        raise EmptyInputError(
-            f"{Folder(str(url)).path('')}: expected files with edges, found no supervoxel in any chunk "
-            f"({counts.missing} files are absent); correct {key} in {source.path}, then use --overwrite"
-        )
-    if counts.failed:
-        store = job.open_store()
-        failed = summarise(store)
-        store.close()
-        total = job.grid.chunk_count(layer)
-        lines = failed.lines(job.graph_id, job.dataset.path, total) if failed else []
-        raise ChunksFailedError(
-            "\n".join(lines) or f"{counts.failed} of {total} chunks failed at layer {layer}"
-        )
 
 
 def pack_contents(absent: npt.NDArray[np.int64], contents: Sequence[Content]) -> bytes:

@@ -41,8 +41,9 @@ from beam_ingest.pipeline.coding import (
     pack_blobs,
     unpack_blobs,
 )
-from beam_ingest.pipeline.layers import failure, pack_contents, stop_if_failed
+from beam_ingest.pipeline.layers import failure, pack_contents
 from beam_ingest.pipeline.sink import Write, all_written
+from beam_ingest.pipeline.stop import StopIfFailed
 from beam_ingest.progress import Counts
 from beam_ingest.scope import BLOCK_LAYER, Scope
 
@@ -172,9 +173,10 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
         self._scope = Scope(job.grid, job.test)
         self._edges = Folder(source.edges) if source.edges else None
         self._components = Folder(source.components) if source.components else None
+        self._stop_if_failed = StopIfFailed(job, ATOMIC_LAYER)
 
     def process(self, group: tuple[bytes, Iterable[bytes]], failed: Counts) -> Iterator[tuple[bytes, bytes]]:
-        stop_if_failed(self._job, ATOMIC_LAYER, failed)
+        self._stop_if_failed(failed)
         key, values = group
         absent = 0
         payloads: list[Payload] = []

@@ -12,8 +12,9 @@ from beam_ingest.build import Builder
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.roots import shard_of, shard_ranges
 from beam_ingest.pipeline.coding import KEYED_BYTES, WriteUnit, decode_key, encode_key
-from beam_ingest.pipeline.layers import stop_if_failed, unpack_families
+from beam_ingest.pipeline.layers import unpack_families
 from beam_ingest.pipeline.sink import Write, all_written
+from beam_ingest.pipeline.stop import StopIfFailed
 from beam_ingest.progress import Counts
 
 _COUNT = struct.Struct("<QQ")
@@ -53,8 +54,10 @@ class Roots(beam.PTransform):  # type: ignore[misc]
             | "Write" >> Write(job, layer)
         )
 
+        stop_if_failed = StopIfFailed(job, layer)
+
         def done(_: bytes, roots: Counts, below: Counts) -> WriteUnit:
-            stop_if_failed(job, layer, below)
+            stop_if_failed(below)
             key = progress.chunk_key(job.grid.chunk_id(layer, (0, 0, 0)))
             return WriteUnit(key, roots + below, 0, [])
 
@@ -83,9 +86,10 @@ class _BuildRoots(beam.DoFn):  # type: ignore[misc]
     def __init__(self, job: IngestJob) -> None:
         self._job = job
         self._builder = Builder(job)
+        self._stop_if_failed = StopIfFailed(job, job.grid.root_layer)
 
     def process(self, group: tuple[bytes, Iterable[bytes]], below: Counts) -> Iterator[WriteUnit]:
-        stop_if_failed(self._job, self._job.grid.root_layer, below)
+        self._stop_if_failed(below)
         sender = decode_key(group[0])
         packed_range, data = sorted(group[1], key=len)
         built = self._builder.roots(unpack_families(sender, data), *_RANGE.unpack(packed_range))

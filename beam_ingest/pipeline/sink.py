@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import apache_beam as beam
 from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
@@ -16,6 +17,7 @@ from beam_ingest import progress
 from beam_ingest.errors import HopelessError, InputChangedError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import WriteUnit
+from beam_ingest.pipeline.process import PerProcess, Tally
 from beam_ingest.progress import Counts
 from beam_ingest.stores import Store, WriteReport
 
@@ -26,7 +28,7 @@ FLUSH_SECONDS = 2.0
 IN_FLIGHT = 2
 """So many sendings may be under way while the next chunks are built."""
 HOPELESS_CHUNKS = 1000
-"""A worker whose first so many chunks all failed ends the job: the others will fail as well."""
+"""A worker process whose first so many chunks all failed ends the job: the others will fail as well."""
 
 
 @beam.typehints.with_input_types(WriteUnit)
@@ -81,6 +83,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._throttled_ms = beam.metrics.Metrics.counter(namespace, "throttled_ms")
         # Dataflow reads this one, and does not scale up against a table that asks us to wait.
         self._throttling = ThrottlingSignaler(namespace)
+        self._tally = PerProcess(partial(Tally, HOPELESS_CHUNKS))
         self._build_ms = beam.metrics.Metrics.distribution(namespace, "build_ms")
         self._store: Store
         self._sender: ThreadPoolExecutor
@@ -92,7 +95,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._store = self._job.open_store()
         # Sends while the bundle's thread builds: a store is mostly waited for.
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="sender")
-        self._failed, self._sound = 0, False
+        self._sent = deque()
+        self._untold_ms = 0.0
         # At first less, then twice as much each time: so that the store has something to do from the start.
         self._full = FLUSH_BYTES >> 4
 
@@ -106,8 +110,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._units.append(unit)
         self._bytes += unit.nbytes
         self._build_ms.update(unit.milliseconds)
-        self._failed += unit.counts.failed
-        self._sound |= not unit.counts.failed
+        # The failure's row tells the chunk apart, should its bundle be tried again.
+        self._tally.get().add(bytes(unit.cells[0].keys[0]) if unit.counts.failed else None)
         full = self._bytes >= self._full or time.monotonic() - self._flushed >= FLUSH_SECONDS
         if full or self._hopeless:
             yield from self._send(IN_FLIGHT)
@@ -117,12 +121,19 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
             yield GlobalWindows.windowed_value(counts)
 
     def teardown(self) -> None:
-        self._sender.shutdown()
-        self._store.close()
+        for sent in self._sent:
+            sent.cancel()
+        if all(sent.done() for sent in self._sent):
+            self._sender.shutdown()
+            self._store.close()
+        else:  # the bundle failed: what is under way is written again when it is tried again
+            self._store.give_up()
+            self._sender.submit(self._store.close)
+            self._sender.shutdown(wait=False)
 
     @property
     def _hopeless(self) -> bool:
-        return self._failed >= HOPELESS_CHUNKS and not self._sound
+        return self._tally.get().hopeless
 
     def _send(self, in_flight: int) -> Iterator[Counts]:
         """Send what was held back; gives the counts of what is written, until `in_flight` are under way."""
@@ -140,7 +151,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
                 counter.inc(getattr(total, name))
             yield total
         if self._hopeless:
-            raise HopelessError(f"graph {self._job.graph_id}: the first {self._failed} chunks all failed")
+            raise HopelessError(f"graph {self._job.graph_id}: the first {HOPELESS_CHUNKS} chunks all failed")
 
     def _write(self, units: list[WriteUnit]) -> tuple[Counts, list[WriteReport]]:
         """Write the units' cells, and when those are there, their progress rows."""
@@ -178,5 +189,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         for cause, count in report.retries.items():
             beam.metrics.Metrics.counter(self._namespace, f"retries_{cause}").inc(count)
         if report.throttled_ms:
-            self._throttled_ms.inc(report.throttled_ms)
-            self._throttling.signal_throttled(-(-report.throttled_ms // 1000))
+            self._throttled_ms.inc(round(report.throttled_ms))
+            # Dataflow is told whole seconds: what is left of one is told with the next.
+            seconds, self._untold_ms = divmod(self._untold_ms + report.throttled_ms, 1000)
+            if seconds:
+                self._throttling.signal_throttled(int(seconds))

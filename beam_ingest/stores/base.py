@@ -39,7 +39,7 @@ class WriteReport:
     requests: int = 0
     latencies_ms: list[int] = field(default_factory=list)
     retries: Counter[str] = field(default_factory=Counter)
-    throttled_ms: int = 0
+    throttled_ms: float = 0.0
 
 
 class Store(ABC):
@@ -105,3 +105,6 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release connections; the store opens again when it is used again."""
+
+    def give_up(self) -> None:  # noqa: B027 - most stores do not try again for long
+        """Let a write under way in another thread end soon, with an error. Lasts until `close`."""

@@ -6,8 +6,10 @@ answered, are sent again, and nothing else; a reason that does not pass ends the
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import threading
 import time
 import warnings
 from collections import Counter
@@ -29,7 +31,7 @@ from google.cloud.environment_vars import BIGTABLE_EMULATOR
 
 from beam_ingest.errors import StoreError
 from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
-from beam_ingest.stores.flow import FEATURES, RateLimiter
+from beam_ingest.stores.flow import FEATURES, limiter_of
 from beam_ingest.stores.mutate_rows import Batch, encode_batches, encode_head
 from beam_ingest.table import FAMILIES, Cells, ColumnName
 
@@ -46,8 +48,12 @@ ROW_BYTES = 256 << 20
 _NOTICED_BYTES = 1 << 20
 """Cells up to this size cannot make a row too large: there are few columns."""
 WRITE_SECONDS = 600.0
-"""How long the entries of one write are tried again before the bundle fails."""
+"""How long entries are tried again without a single one getting through, before the bundle fails; time
+that the server paces us does not count."""
 _CALL_SECONDS = 120.0
+_FAR_APART_SECONDS = 1.0
+"""Requests paced to such intervals go one by one: one whose answer is not read while others wait for their
+turn would pass its deadline."""
 _BACKOFF_SECONDS = (0.02, 30.0)
 _METHOD = "/google.bigtable.v2.Bigtable/MutateRows"
 _UNANSWERED = -1
@@ -62,6 +68,15 @@ _PASSING = {
         grpc.StatusCode.INTERNAL,  # how a reset stream looks
     )
 }
+_OVERLOADED = {
+    code.value[0]
+    for code in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    )
+}
+"""What a call of an overloaded server ends with."""
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode} | {_UNANSWERED: "UNANSWERED"}
 _parse = MutateRowsResponse.pb(MutateRowsResponse()).FromString
 
@@ -93,7 +108,8 @@ class BigtableStore(Store):
         self._client: Any = None
         self._table: Any = None
         self._call: Any = None
-        self._limiter = RateLimiter()
+        self._given_up = threading.Event()
+        self._limiter = limiter_of(project, instance, table, app_profile)
 
     @property
     def place(self) -> str:
@@ -128,17 +144,23 @@ class BigtableStore(Store):
         self._open()
         report = WriteReport()
         pending = list(encode_batches(cells, timestamp, REQUEST_ENTRIES, REQUEST_BYTES))
-        give_up = time.monotonic() + WRITE_SECONDS
+        give_up = math.inf
         pause = _BACKOFF_SECONDS[0]
         while pending:
+            tried, throttled_ms = sum(map(len, pending)), report.throttled_ms
             failed = self._send(pending, report)
-            pending = [batch for batch, _ in failed]
             if not failed:
                 break
+            pending = [batch for batch, _ in failed]
+            if give_up == math.inf or sum(map(len, pending)) < tried:
+                give_up = time.monotonic() + WRITE_SECONDS
+            else:
+                give_up += (report.throttled_ms - throttled_ms) / 1000
             if time.monotonic() >= give_up:
                 raise self._failure(*failed[0], f"{WRITE_SECONDS:.0f} s of retries are used up")
             # Jitter, so that workers that failed together do not come back together.
-            time.sleep(pause * random.uniform(0.5, 1.5))
+            if self._given_up.wait(pause * random.uniform(0.5, 1.5)):
+                raise self._failure(*failed[0], "the write was given up")
             pause = min(2 * pause, _BACKOFF_SECONDS[1])
         return report
 
@@ -147,11 +169,9 @@ class BigtableStore(Store):
         failed = []
         calls: list[tuple[Batch, Any, float]] = []
         for batch in batches:
-            if len(calls) == IN_FLIGHT:
+            while len(calls) == IN_FLIGHT or (calls and self._limiter.interval > _FAR_APART_SECONDS):
                 failed += self._receive(*calls.pop(0), report)
-            waited = self._limiter.waited
-            self._limiter.wait()
-            report.throttled_ms += round(1000 * (self._limiter.waited - waited))
+            report.throttled_ms += 1000 * self._limiter.wait()
             report.requests += 1
             calls.append((batch, self._start(batch), time.monotonic()))
         for call in calls:
@@ -185,13 +205,15 @@ class BigtableStore(Store):
             self._read_answers(batch, answers, codes)
             code = error.code().value[0]
             left = np.flatnonzero(codes == _UNANSWERED)
-            if code not in _PASSING:
+            if code not in _PASSING and left.size:
                 raise self._failure(batch.take(left[:1]), code, error.details()) from error
-            self._limiter.back_off()
+            if code in _OVERLOADED:
+                self._limiter.back_off()
             codes[left] = code
         else:
             if b"".join(answers) == _all_done(len(batch)):
                 codes[:] = 0
+                self._limiter.adjust()
             else:
                 self._read_answers(batch, answers, codes)
         report.latencies_ms.append(round(1000 * (time.monotonic() - started)))
@@ -217,9 +239,8 @@ class BigtableStore(Store):
                     raise self._failure(
                         batch.take(np.array([entry.index])), entry.status.code, entry.status.message
                     )
-            if answer.HasField("rate_limit_info"):
-                info = answer.rate_limit_info
-                self._limiter.adjust(info.factor, info.period.seconds + info.period.nanos / 1e9)
+            info = answer.rate_limit_info  # zeros if it is not there
+            self._limiter.adjust(info.factor, info.period.seconds + info.period.nanos / 1e9)
 
     def _failure(self, batch: Batch, code: int, message: str | None) -> StoreError:
         key = batch.first_key().decode()
@@ -276,17 +297,25 @@ class BigtableStore(Store):
         if self._client is not None:
             self._client.close()
         self._client = self._table = self._call = None
+        self._given_up.clear()
+
+    def give_up(self) -> None:
+        self._given_up.set()
 
     def _read(self, **which: Any) -> Iterator[tuple[bytes, Row]]:
         with self._errors("read"):
             newest = row_filters.CellsColumnLimitFilter(1)
-            for row in self._open().read_rows(filter_=newest, **which):
-                cells = {
-                    ColumnName(family, qualifier): Cell(found[0].value, found[0].timestamp_micros)
-                    for family, columns in row.cells.items()
-                    for qualifier, found in columns.items()
-                }
-                yield row.row_key, cells
+            rows = self._open().read_rows(filter_=newest, **which)
+            try:
+                for row in rows:
+                    cells = {
+                        ColumnName(family, qualifier): Cell(found[0].value, found[0].timestamp_micros)
+                        for family, columns in row.cells.items()
+                        for qualifier, found in columns.items()
+                    }
+                    yield row.row_key, cells
+            finally:
+                rows.cancel()  # whoever stops early wants no more of them
 
     def _open(self) -> Any:
         if self._client is None:

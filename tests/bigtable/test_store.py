@@ -16,7 +16,6 @@ from beam_ingest.graphene import ChunkGrid
 from beam_ingest.stores import bigtable as product
 from beam_ingest.stores import open_store, store_url
 from beam_ingest.stores.bigtable import BigtableStore
-from beam_ingest.stores.flow import RateLimiter
 from beam_ingest.stores.mutate_rows import encode_batches, encode_head
 from beam_ingest.table import Column
 from beam_ingest.tablets import split_keys, tablet_count
@@ -135,56 +134,6 @@ def test_a_spent_budget_names_the_row(emulator: Emulator, monkeypatch: pytest.Mo
         entries = [call.entries for call in proxy.calls]
     assert entries[0] == 5
     assert set(entries[1:]) == {1}  # the failed entry alone was sent again
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def test_rate_limiter_follows_the_server() -> None:
-    clock = Clock()
-    limiter = RateLimiter(clock, clock.sleep)
-    for _ in range(100):
-        limiter.wait()
-    limiter.back_off()
-    assert clock.now == 100.0  # nobody has asked for anything
-    limiter.adjust(0.8, 5.0)  # from 10 requests a second to 8
-    limiter.adjust(0.1, 5.0)  # too soon: ignored
-    start = clock.now
-    for _ in range(17):
-        limiter.wait()
-    assert clock.now - start == pytest.approx(16 / 8)
-    clock.now = start + 5.0
-    limiter.adjust(100.0, 1.0)  # no more than 1.3 at once
-    start = clock.now
-    for _ in range(105):
-        limiter.wait()
-    assert clock.now - start == pytest.approx(104 / (8 * 1.3))
-    assert limiter.waited == pytest.approx(2 + 10)
-
-
-def test_throttled_time_is_reported(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.bigtable import Fault
-
-    monkeypatch.setattr(product, "REQUEST_ENTRIES", 10)
-    plan = Plan(rates={Fault.RATE_LIMIT: 1.0}, rate_limits=((1.3, 0.0001),))
-    ids = np.arange(300, dtype=np.uint64)
-    with FaultyProxy(emulator.address, plan) as proxy:
-        monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", proxy.address)
-        store = BigtableStore("p", "i", "throttled")
-        store.create()
-        report = store.write([table.fixed(table.PARENT, table.node_keys(ids), ids)], 1000)
-    assert report.throttled_ms > 0
-    assert report.requests == 30
 
 
 def test_where_the_table_is(monkeypatch: pytest.MonkeyPatch) -> None:
