@@ -93,8 +93,8 @@ run-dataflow: settings ## Build a graph on Dataflow: DATASET=... GRAPH_ID=... [T
 status: settings ## Show job and progress of a graph on Dataflow: DATASET=... GRAPH_ID=... [ARGS=--watch]
 	@$(BIN)/beam-ingest status "$$GRAPH_ID" "$$DATASET" --settings=$(SETTINGS) $(ARGS)
 
-cancel: settings ## Stop the Dataflow job of a graph: GRAPH_ID=...
-	@$(BIN)/beam-ingest cancel "$$GRAPH_ID" --settings=$(SETTINGS)
+cancel: settings ## Stop the Dataflow job of a graph: DATASET=... GRAPH_ID=...
+	@$(BIN)/beam-ingest cancel "$$GRAPH_ID" $${DATASET:+"$$DATASET"} --settings=$(SETTINGS)
 
 flink: install ## Get Apache Flink with Beam's job server, which some tests run on (needs Java and Maven)
 	@if test $(FLINK) -nt tests/flink/pom.xml; then :; \

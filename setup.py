@@ -20,6 +20,7 @@ setup(
     install_requires=[
         "apache-beam[gcp]>=2.70,<2.78",
         "google-cloud-bigtable>=2.30,<3",
+        "google-cloud-dataflow-client>=0.13,<0.14",
         "numpy>=1.26,<3",
         "pyyaml>=6,<7",
         "zstandard>=0.22,<0.26",

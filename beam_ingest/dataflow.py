@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ VCPU_ROWS = 10_000
 """Rows a second that a vCPU brings to Bigtable at the least: files come over the network."""
 BLOCKS_PER_VCPU = 16
 """Blocks of eight chunks worth starting a vCPU for: it takes minutes to start."""
+TABLE_DIGEST = "table-digest"
+"""The label that names the exact table: others are made of lower-case letters, and cut."""
+_DIGITS, _NAME_DIGITS = 40, 12
 _MOST_WORKERS = 1000
 _LABEL = re.compile(r"[^a-z0-9_-]+")
 _JOB_NAME = re.compile(r"[^a-z0-9]+")
@@ -35,16 +39,34 @@ def is_dataflow(options: Mapping[str, Any]) -> bool:
     return str(options.get("runner") or "").lower() in ("dataflowrunner", "dataflow")
 
 
-def job_name(graph_id: str) -> str:
-    """The name of a graph's job. Dataflow runs one job of a name at a time, so a graph has one builder."""
-    return f"beam-ingest-{_JOB_NAME.sub('-', graph_id.lower()).strip('-') or 'graph'}"
+def job_name(store: str) -> str:
+    """The name of the job that builds a graph. Dataflow runs one job of a name at a time, so a graph has
+    one builder. Ids that differ in case or punctuation alone differ in the digest at the end.
+
+    Args:
+      store: URL of the graph's Bigtable table.
+    """
+    table = _table(store).rpartition("/")[2]
+    readable = _JOB_NAME.sub("-", table.lower()).strip("-") or "graph"
+    return f"beam-ingest-{readable}-{table_digest(store)[:_NAME_DIGITS]}"
+
+
+def table_digest(store: str) -> str:
+    """What tells the tables of all projects and instances apart, in letters that labels may have."""
+    return hashlib.sha256(_table(store).encode()).hexdigest()[:_DIGITS]
+
+
+def _table(store: str) -> str:
+    """PROJECT/INSTANCE/TABLE, whatever profile it is reached through."""
+    return "/".join(store.removeprefix("bigtable:").split("/")[:3])
 
 
 def labels(job: IngestJob) -> dict[str, str]:
-    """Labels by which jobs and their cost are found."""
+    """Labels by which people find jobs and their cost, and the one by which we know a graph's job."""
     dataset = job.dataset.path.rpartition("/")[2].rpartition(".")[0]
     values = {"graph-id": job.graph_id, "dataset": dataset, "version": __version__}
-    return {name: _LABEL.sub("-", value.lower())[:63] for name, value in values.items()}
+    readable = {name: _LABEL.sub("-", value.lower())[:63] for name, value in values.items()}
+    return {**readable, TABLE_DIGEST: table_digest(job.store)}
 
 
 def check_places(job: IngestJob) -> None:
@@ -138,7 +160,7 @@ def dataflow_options(job: IngestJob, given: Mapping[str, Any], any_region: bool 
     clusters = read_region_clusters(job, given["region"], any_region)
     machine_type = given.get("machine_type") or MACHINE_TYPE
     ours: dict[str, Any] = {
-        "job_name": job_name(job.graph_id),
+        "job_name": job_name(job.store),
         "machine_type": machine_type,
         "max_num_workers": max_workers(job, machine_type, sum(cluster.nodes for cluster in clusters)),
         "number_of_worker_harness_threads": WORKER_THREADS,
@@ -151,7 +173,7 @@ def dataflow_options(job: IngestJob, given: Mapping[str, Any], any_region: bool 
         experiments.append("shuffle_mode=service")  # groups survive workers, and need none of their disks
     options["experiments"] = experiments
     own_labels = [f"{name}={value}" for name, value in labels(job).items()]
-    options["labels"] = own_labels + list(options.get("labels") or [])
+    options["labels"] = list(options.get("labels") or []) + own_labels  # the last of a name counts
     return options
 
 

@@ -40,6 +40,10 @@ class SubmitError(BeamIngestError):
     """Dataflow, or the command that talks to it, does not take a job or knows nothing of it."""
 
 
+class UnavailableError(SubmitError):
+    """Dataflow does not answer now; it may in a minute."""
+
+
 class InputError(BeamIngestError):
     """An input file says something that cannot be true.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ class Settings:
       staging_location: folder of Cloud Storage for what jobs are made of.
       template_location: the flex template's file in Cloud Storage.
       worker_service_account: e-mail of the account that launcher and workers run as.
+      launcher_service_account: e-mail of the account that people and CI launch jobs as.
       bigtable_project: project of the Bigtable instance.
       bigtable_instance: where graphs go when neither ``--store`` nor the dataset file says.
       labels: of everything that costs.
@@ -36,6 +38,7 @@ class Settings:
     staging_location: str
     template_location: str
     worker_service_account: str
+    launcher_service_account: str
     bigtable_project: str
     bigtable_instance: str
     labels: Mapping[str, str]
@@ -65,7 +68,16 @@ class Settings:
 
     def store_option(self, dataset: Dataset, option: str | None) -> str | None:
         """``--store``, or the instance that Terraform knows when neither it nor the dataset names one."""
-        named = dataset.backend_type == "sqlite" or {"PROJECT", "INSTANCE"} <= set(dataset.backend_config)
-        if option is not None or named:
+        if option is not None or names_store(dataset):
             return option
         return f"bigtable:{self.bigtable_project}/{self.bigtable_instance}"
+
+
+def names_store(dataset: Dataset) -> bool:
+    """Whether the dataset file, with the environment, says where a graph is."""
+    if dataset.backend_type == "bigtable":
+        return all(
+            dataset.backend_config.get(key) or os.environ.get(f"BIGTABLE_{key}")
+            for key in ("PROJECT", "INSTANCE")
+        )
+    return dataset.backend_type is not None

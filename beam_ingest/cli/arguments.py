@@ -15,8 +15,10 @@ from typing import Any, NoReturn
 from beam_ingest.errors import ConfigError
 from beam_ingest.version import __version__
 
-_BEAM_VERBS = ("graph", "check", "verify")
-"""Commands that run a pipeline."""
+_BEAM_VERBS = ("graph", "check", "verify", "launch")
+"""Commands that run a pipeline, here or elsewhere."""
+DEFAULT_SETTINGS = "build/settings.json"
+"""Where ``make settings`` puts what Terraform made."""
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -71,6 +73,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     opened = check.add_mutually_exclusive_group()
     opened.add_argument("--sample", metavar="N", type=int, help="open N chunks, spread over the grid (8)")
     opened.add_argument("--all", action="store_true", help="open every chunk")
+    _add_settings(check)
     check.add_argument("--json", action="store_true", help="for programs")
 
     status = verb("status", "show how far each layer of a graph is built")
@@ -79,37 +82,35 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     status.add_argument(
         "--watch", action="store_true", help="show it again every second until it is complete"
     )
-    status.add_argument("--settings", metavar="FILE", help="show the state of its Dataflow job too")
+    _add_settings(status, "; shows the state of its Dataflow job too")
 
     failures = verb("failures", "list the chunks that could not be built, and why")
     _add_graph(failures)
+    _add_settings(failures)
     failures.add_argument("--json", action="store_true", help="for programs: a line for each")
 
     chunk = verb("chunk", "build one chunk here and now, show everything about it, and write nothing")
     _add_graph(chunk)
+    _add_settings(chunk)
     chunk.add_argument("layer", metavar="LAYER", type=int, help="its layer, 2 or above")
     chunk.add_argument("coords", metavar=("X", "Y", "Z"), type=int, nargs=3, help="its coordinates")
 
-    launch = verb("launch", "build a graph on Dataflow, with the flex template that make template made")
+    launch = verb(
+        "launch",
+        "build a graph on Dataflow, with the flex template that make template made; every option of Apache "
+        "Beam and Dataflow is understood too",
+    )
     _add_graph_options(launch)
-    _add_settings(launch)
+    _add_settings(launch, default=DEFAULT_SETTINGS)
     launch.add_argument("--wait", action="store_true", help="until the job has ended; fail if it fails")
-    for option, kind, text in (
-        ("--machine_type", str, "machine type of the workers"),
-        ("--num_workers", int, "workers to begin with"),
-        ("--max_num_workers", int, "most workers, if not by chunks and Bigtable nodes"),
-        ("--worker_zone", str, "zone of the workers"),
-        ("--flexrs_goal", str, "COST_OPTIMIZED: begin within hours, on cheaper machines"),
-        ("--dataflow_kms_key", str, "key that protects what the job keeps in Dataflow"),
-    ):
-        launch.add_argument(option, type=kind, help=text)
 
     cancel = verb("cancel", "stop the Dataflow job of a graph")
-    cancel.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
-    _add_settings(cancel)
+    _add_graph(cancel, dataset_needed=False)
+    _add_settings(cancel, default=DEFAULT_SETTINGS)
 
     verify = verb("verify", "compare a finished graph with its inputs, cell by cell")
     _add_graph(verify)
+    _add_settings(verify)
     verify.add_argument("--json", action="store_true", help="for programs")
 
     sample = verb("sample", "write a synthetic dataset to try the program on")
@@ -176,22 +177,28 @@ def _add_graph_options(parser: _Parser) -> None:
     )
 
 
-def _add_settings(parser: _Parser) -> None:
+def _add_settings(parser: _Parser, more: str = "", default: str | None = None) -> None:
+    known = "" if default else f"; {DEFAULT_SETTINGS} is read where nothing else says where a graph is"
     parser.add_argument(
         "--settings",
         metavar="FILE",
-        default="build/settings.json",
-        help="what Terraform made, as make settings writes it",
+        default=default,
+        help=f"what Terraform made, as make settings writes it{more}{known}",
     )
 
 
-def _add_graph(parser: _Parser) -> None:
+def _add_graph(parser: _Parser, dataset_needed: bool = True) -> None:
     parser.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
-    _add_dataset(parser)
+    _add_dataset(parser, dataset_needed)
 
 
-def _add_dataset(parser: _Parser) -> None:
-    parser.add_argument("dataset", metavar="DATASET.yml", help="dataset file, as PyChunkedGraph's")
+def _add_dataset(parser: _Parser, needed: bool = True) -> None:
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET.yml",
+        nargs=None if needed else "?",
+        help="dataset file, as PyChunkedGraph's",
+    )
     parser.add_argument(
         "--store",
         metavar="PLACE",
@@ -201,7 +208,7 @@ def _add_dataset(parser: _Parser) -> None:
 
 def _parse_beam(own: _Parser, argv: list[str]) -> argparse.Namespace:
     """Arguments of a command that runs a pipeline; Beam's own options come as the dict ``beam``."""
-    from beam_ingest.cli.beam_options import add_beam_options
+    from beam_ingest.beam_options import add_beam_options
 
     parser = _Parser(
         prog=own.prog, allow_abbrev=False, parents=[own], add_help=False, conflict_handler="resolve"

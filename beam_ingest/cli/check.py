@@ -19,6 +19,7 @@ from beam_ingest.checks.job import SAMPLE, CheckJob
 from beam_ingest.checks.listing import conclude, file_kinds
 from beam_ingest.checks.pipeline import REPORT_FILE, CheckDataset
 from beam_ingest.cli import INTERRUPTED
+from beam_ingest.cli.place import place_option
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
@@ -45,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--sample {count}: expected 1 or more; --all opens every chunk")
     dataset, options, findings = Dataset.from_file(arguments.dataset), dict(arguments.beam), Findings()
     check_options(options)
-    ingest = configured_job(dataset, arguments.raw, arguments.store, findings)
+    store = place_option(arguments, dataset)
+    ingest = configured_job(dataset, arguments.raw, store, findings)
     job = None
     if ingest is not None:
         check_rights(ingest, findings)

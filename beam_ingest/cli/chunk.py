@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from beam_ingest import progress
 from beam_ingest.build import Builder, chunk_name
+from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.sizes import size
 from beam_ingest.cli.status import read_graph
 from beam_ingest.dataset import Dataset
@@ -15,7 +16,7 @@ from beam_ingest.errors import BeamIngestError, ConfigError
 from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.job import IngestJob, make_job
 from beam_ingest.replay import build_chunk, chunks_below, read_inputs
-from beam_ingest.stores import Store, open_store, store_url
+from beam_ingest.stores import Store, open_store
 
 _SHOWN_FILES = 8
 
@@ -23,7 +24,7 @@ _SHOWN_FILES = 8
 def run(arguments: argparse.Namespace) -> int:
     """Build one chunk and show everything about it."""
     dataset = Dataset.from_file(arguments.dataset)
-    url = store_url(dataset, arguments.graph_id, arguments.store)
+    url = graph_place(arguments, dataset)
     store = open_store(url)
     options = read_graph(store, arguments.graph_id).options
     job = replace(make_job(arguments.graph_id, dataset, url, **options), test=False)

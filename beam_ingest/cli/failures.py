@@ -7,16 +7,17 @@ import json
 import time
 from dataclasses import asdict
 
+from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.status import read_graph
 from beam_ingest.dataset import Dataset
 from beam_ingest.failures import read_failures
-from beam_ingest.stores import open_store, store_url
+from beam_ingest.stores import open_store
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List the chunks that could not be built, and why."""
     dataset = Dataset.from_file(arguments.dataset)
-    store = open_store(store_url(dataset, arguments.graph_id, arguments.store))
+    store = open_store(graph_place(arguments, dataset))
     read_graph(store, arguments.graph_id)
     listed = 0
     for failure in read_failures(store):

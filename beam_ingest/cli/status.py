@@ -7,15 +7,21 @@ import json
 import time
 from dataclasses import asdict
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from beam_ingest import progress
+from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.sizes import size
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import StoreError
+from beam_ingest.errors import StoreError, UnavailableError
 from beam_ingest.failures import read_failures, summarise
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.scope import Scope
-from beam_ingest.stores import Store, open_store, store_url
+from beam_ingest.settings import Settings
+from beam_ingest.stores import Store, open_store
+
+if TYPE_CHECKING:
+    from beam_ingest.flex import DataflowJob
 
 _SECONDS = 1.0
 _WINDOW_SECONDS = 60.0
@@ -25,18 +31,11 @@ _WINDOW_SECONDS = 60.0
 def run(arguments: argparse.Namespace) -> int:
     """Show how far each layer is built."""
     dataset = Dataset.from_file(arguments.dataset)
-    place, job = arguments.store, None
-    if arguments.settings:
-        from beam_ingest import flex
-        from beam_ingest.settings import Settings
-
-        settings = Settings.from_file(arguments.settings)
-        place = settings.store_option(dataset, place)
-        job = flex.latest(settings, arguments.graph_id)
-    store = open_store(store_url(dataset, arguments.graph_id, place))
-    if job and not arguments.json:
-        print(f"job     : {job.job_id} {job.state}", flush=True)
-        if not job.ended and not store.exists():
+    place = graph_place(arguments, dataset)
+    store = open_store(place)
+    if arguments.settings and place.startswith("bigtable:") and not arguments.json:
+        job = _show_job(Settings.from_file(arguments.settings), place)
+        if job and not job.ended and not store.exists():
             print("the launcher has not made the table yet")
             return 0
     manifest = read_graph(store, arguments.graph_id)
@@ -53,6 +52,22 @@ def run(arguments: argparse.Namespace) -> int:
         store.close()  # lest it be removed meanwhile, and we go on reading the removed one
         time.sleep(_SECONDS)
         print()
+
+
+def _show_job(settings: Settings, place: str) -> DataflowJob | None:
+    """Print the state of the graph's Dataflow job, and why it failed if it did."""
+    from beam_ingest import flex  # a slow import
+
+    try:
+        job = flex.latest(settings, place)
+        if job:
+            print(f"job     : {job.job_id} {job.state}", flush=True)
+        if job and job.failed:
+            print(*(f"  {line}" for line in flex.why(settings, job.job_id)), sep="\n", flush=True)
+    except UnavailableError as error:  # the table tells all the same
+        print(f"job     : {error}", flush=True)
+        return None
+    return job
 
 
 def read_graph(store: Store, graph_id: str) -> progress.Manifest:

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from beam_ingest.beam_options import add_beam_options
 from beam_ingest.cli import main as cli_main
 from beam_ingest.cli.arguments import graph_options
-from beam_ingest.cli.beam_options import add_beam_options
 from beam_ingest.job import GRAPH_ID
 
 IMAGE = "BEAM_INGEST_IMAGE"
@@ -78,9 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _known(options: list[str]) -> list[str]:
-    """Without those that Apache Beam does not know: Dataflow's launcher may be newer than it."""
+    """Without those that Apache Beam does not know: Dataflow's launcher may be newer than it.
+
+    A switch comes as ``--name=true`` where Dataflow passes on what a launch asked for.
+    """
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     add_beam_options(parser)
+    switches = {f"{name}=true": name for a in parser._actions if a.nargs == 0 for name in a.option_strings}
+    options = [switches.get(option, option) for option in options]
     _, unknown = parser.parse_known_args(options)
     if unknown:
         print("left out, since this Apache Beam does not know them:", *unknown, file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_ingest.cli import INTERRUPTED
+from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError
@@ -26,7 +27,6 @@ from beam_ingest.run import (
     known_error,
     run_pipeline,
 )
-from beam_ingest.stores import store_url
 from beam_ingest.verify.findings import Findings
 from beam_ingest.verify.job import VerifyJob, make_verify_job
 from beam_ingest.verify.pipeline import REPORT_FILE, VerifyGraph
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         job = make_verify_job(
             arguments.graph_id,
             dataset,
-            store_url(dataset, arguments.graph_id, arguments.store),
+            graph_place(arguments, dataset),
             report_folder(options, "verify"),
         )
         if is_local(options):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow import Job
 from google.protobuf.json_format import MessageToDict
@@ -16,6 +18,7 @@ IMAGE = "us-east1-docker.pkg.dev/my-project/beam-ingest/beam-ingest:1"
 BIGTABLE = f"backend_client:\n  TYPE: bigtable\n  CONFIG:\n    PROJECT: {PROJECT}\n    INSTANCE: {INSTANCE}\n"
 
 WORKER = "worker@my-project.iam.gserviceaccount.com"
+LAUNCHER = "launcher@my-project.iam.gserviceaccount.com"
 SUBNETWORK = f"regions/{REGION}/subnetworks/beam-ingest"
 SETTINGS = {
     name: {"sensitive": False, "type": "string", "value": value}
@@ -28,7 +31,7 @@ SETTINGS = {
         "template_location": f"gs://{BUCKET}/templates/beam_ingest.json",
         "image": IMAGE.rpartition(":")[0],
         "worker_service_account": WORKER,
-        "launcher_service_account": "launcher@my-project.iam.gserviceaccount.com",
+        "launcher_service_account": LAUNCHER,
         "bigtable_project": PROJECT,
         "bigtable_instance": INSTANCE,
         "workload_identity_provider": None,
@@ -36,6 +39,11 @@ SETTINGS = {
     }.items()
 }
 """As Terraform's outputs are named."""
+
+
+def digest(graph_id: str) -> str:
+    """What tells the table of a graph apart, as docs/dataflow.md says."""
+    return hashlib.sha256(f"{PROJECT}/{INSTANCE}/{graph_id}".encode()).hexdigest()[:40]
 
 
 def posted_pipeline(storage: StorageEmulator, job: Job) -> beam_runner_api_pb2.Pipeline:

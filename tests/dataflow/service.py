@@ -26,6 +26,16 @@ TERMINATED = {
 CREATED_AT = "2026-01-01T00:00:00Z"
 """When all jobs were created, and came into their states."""
 
+_IMPORTANCE = {
+    name: rank
+    for rank, (number, word) in enumerate(
+        [(1, "DEBUG"), (2, "DETAILED"), (5, "BASIC"), (3, "WARNING"), (4, "ERROR")]
+    )
+    for name in (str(number), f"JOB_MESSAGE_{word}")
+}
+"""Ranks of importance; the numbers of the enumeration are not in order."""
+_SUMMARIES = ("1", "JOB_VIEW_SUMMARY", "JOB_VIEW_UNKNOWN", None)
+"""Views without labels."""
 _STATUS = {
     400: "FAILED_PRECONDITION",
     403: "PERMISSION_DENIED",
@@ -78,11 +88,13 @@ class DataflowEndpoint:
     Attributes:
       url: ``http://localhost:PORT``.
       refusal: when set, every request that is not a GET is answered with it.
+      outage: as many of the next requests are answered with 503.
       first_state: the state that new jobs are in.
     """
 
     def __init__(self) -> None:
         self.refusal: Refusal | None = None
+        self.outage = 0
         self.first_state = "JOB_STATE_PENDING"
         self._lock = threading.Lock()
         self._requests: list[Request] = []
@@ -142,10 +154,18 @@ class DataflowEndpoint:
                     }
                 )
 
+    def set_labels(self, job_id: str, labels: dict[str, str]) -> None:
+        """Give a job other labels."""
+        with self._lock:
+            self._jobs[job_id]["labels"] = labels
+
     def answer(self, request: Request) -> str:
         """Take a request, and answer with JSON; raises Refusal."""
         with self._lock:
             self._requests.append(request)
+            if self.outage:
+                self.outage -= 1
+                raise Refusal(503, "the service is currently unavailable")
             if self.refusal and request.method != "GET":
                 raise self.refusal
             for method, pattern, handle in _ROUTES:
@@ -162,7 +182,9 @@ class DataflowEndpoint:
         sent = request.body["launchParameter"]
         if request.body.get("validateOnly"):
             return {}
-        return {"job": self._add({"name": sent["jobName"], "type": "JOB_TYPE_BATCH"}, project, location)}
+        labels = sent.get("environment", {}).get("additionalUserLabels", {})
+        job = {"name": sent["jobName"], "type": "JOB_TYPE_BATCH", "labels": labels}
+        return {"job": self._add(job, project, location)}
 
     def _add(self, job: Json, project: str, location: str) -> Json:
         where = {"projectId": project, "location": location}
@@ -194,7 +216,8 @@ class DataflowEndpoint:
     def _get(self, request: Request, project: str, location: str, job_id: str) -> Json:
         for job in self._in(project, location):
             if job["id"] == job_id:
-                return job
+                summary = request.method == "GET" and request.query.get("view") in _SUMMARIES
+                return {k: v for k, v in job.items() if k != "labels"} if summary else job
         raise Refusal(404, f"there is no job {job_id} in project {project} and region {location}")
 
     def _update(self, request: Request, project: str, location: str, job_id: str) -> Json:
@@ -209,7 +232,9 @@ class DataflowEndpoint:
 
     def _tell(self, request: Request, project: str, location: str, job_id: str) -> Json:
         self._get(request, project, location, job_id)
-        return {"jobMessages": self._messages.get(job_id, [])}
+        least = _IMPORTANCE[request.query.get("minimumImportance", "1")]
+        told = self._messages.get(job_id, [])
+        return {"jobMessages": [m for m in told if _IMPORTANCE[m["messageImportance"]] >= least]}
 
     def _measure(self, request: Request, project: str, location: str, job_id: str) -> Json:
         self._get(request, project, location, job_id)

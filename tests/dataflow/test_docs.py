@@ -90,7 +90,8 @@ def test_the_table_says_what_the_code_does() -> None:
     assert f"| machine type | `{dataflow.MACHINE_TYPE}` |" in text
     assert f"| threads a process | {dataflow.WORKER_THREADS} |" in text
     assert f"more than {USUAL_BYTES >> 30} GB a worker" in text
-    assert f"`{dataflow.job_name('x')[:-1]}` and the graph id" in text
+    assert "`beam-ingest-`, the graph id, and a digest of project, instance and table" in text
+    assert f"`{dataflow.TABLE_DIGEST}`" in text
 
 
 def test_the_workflows_have_the_names_of_the_page() -> None:

@@ -1,23 +1,38 @@
-"""``make run-dataflow`` and ``beam-ingest launch``, ``status`` and ``cancel``, with the real gcloud."""
+"""``make run-dataflow`` and ``beam-ingest launch``, ``status`` and ``cancel``."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.cloud import bigtable
+from google.cloud import storage as storage_client
+from google.cloud.dataflow import FlexResourceSchedulingGoal, WorkerIPAddressConfiguration
 
-from beam_ingest import Dataset, __version__, make_job, start_job, store_url
+from beam_ingest import Dataset, __version__, flex, identity, make_job, start_job, store_url
 from beam_ingest.failures import Failure
 from beam_ingest.job import IngestJob
 from tests.conftest import Cli
 from tests.dataflow.clusters import ClustersProxy
-from tests.dataflow.gcloud import Gcloud
-from tests.dataflow.jobs import BUCKET, INSTANCE, PROJECT, REGION, SETTINGS, SUBNETWORK, WORKER, exists
+from tests.dataflow.jobs import (
+    BUCKET,
+    INSTANCE,
+    LAUNCHER,
+    PROJECT,
+    REGION,
+    SETTINGS,
+    SUBNETWORK,
+    WORKER,
+    digest,
+    exists,
+)
 from tests.dataflow.service import DataflowEndpoint, Refusal
 from tests.dataflow.storage import StorageEmulator
 
@@ -26,15 +41,14 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def cloud(
-    gcloud: Gcloud,
     storage: StorageEmulator,
     dataflow: DataflowEndpoint,
     clusters: ClustersProxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> DataflowEndpoint:
     """Everything a launch talks to, also from within this process."""
-    for name, value in gcloud.environment.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(flex.ENDPOINT, f"{dataflow.url}/")
+    monkeypatch.setattr(flex, "_LOOK_SECONDS", 0.01)
     for name, value in storage.environment.items():
         monkeypatch.setenv(name, value)
     return dataflow
@@ -65,7 +79,8 @@ def test_make_run_dataflow(
         tmp_path / "made" / "settings.json",
         "run-dataflow",
         *words,
-        "ARGS=--graph-version=2 --max_num_workers=7",
+        "ARGS=--graph-version=2 --max_num_workers=7 --disk_size_gb=50 --experiments=x=1 --no_use_public_ips"
+        " --number_of_worker_harness_threads=4 --labels=team=mine --enable_hot_key_logging",
     )
     assert (ran.returncode, ran.stderr) == (0, ""), ran
     (uploaded,) = storage.objects(f"gs://{BUCKET}/staging/datasets/")
@@ -73,7 +88,7 @@ def test_make_run_dataflow(
     (told,) = cloud.jobs
     assert cloud.launches == [
         {
-            "jobName": f"beam-ingest-{graph_id.lower().replace('_', '-')}",
+            "jobName": f"beam-ingest-{graph_id.lower().replace('_', '-')}-{digest(graph_id)[:12]}",
             "containerSpecGcsPath": f"gs://{BUCKET}/templates/beam_ingest.json",
             "parameters": {
                 "graph_id": graph_id,
@@ -87,11 +102,18 @@ def test_make_run_dataflow(
                 "subnetwork": SUBNETWORK,
                 "tempLocation": f"gs://{BUCKET}/temp",
                 "stagingLocation": f"gs://{BUCKET}/staging",
-                "ipConfiguration": "WORKER_IP_PRIVATE",
-                "enableStreamingEngine": False,
+                "ipConfiguration": WorkerIPAddressConfiguration.WORKER_IP_PRIVATE,
                 "maxWorkers": 7,
+                "diskSizeGb": 50,
+                "additionalExperiments": ["x=1"],
+                "additionalPipelineOptions": [
+                    "enable_hot_key_logging=true",
+                    "number_of_worker_harness_threads=4",
+                ],
                 "additionalUserLabels": {
                     "owner": "me",
+                    "team": "mine",
+                    "table-digest": digest(graph_id),
                     "graph-id": graph_id.lower(),
                     "dataset": "minnie",
                     "version": __version__.replace(".", "-"),
@@ -150,7 +172,7 @@ def test_a_launch_is_refused_before_anything_is_launched(
     assert cli(*launch, "--resume", "--any-region", "--flexrs_goal=COST_OPTIMIZED").status == 0
     (launched,) = cloud.launches
     assert launched["parameters"]["resume"] == launched["parameters"]["any_region"] == "true"
-    assert launched["environment"]["flexrsGoal"] == "FLEXRS_COST_OPTIMIZED"
+    assert launched["environment"]["flexrsGoal"] == FlexResourceSchedulingGoal.FLEXRS_COST_OPTIMIZED
 
 
 @pytest.mark.parametrize("damage", ["none", "json", "key", "shape"])
@@ -177,7 +199,7 @@ def test_what_dataflow_refuses_is_one_line(
 ) -> None:
     cloud.refusal = Refusal(403, "the caller may not launch")
     message = cli.refused("launch", graph_id, remote, f"--settings={settings}", status=1)
-    assert message.startswith("gcloud dataflow flex-template run: ERROR")
+    assert message.startswith("Dataflow: launching the template: 403 ")
     assert "the caller may not launch" in message
 
 
@@ -188,7 +210,59 @@ def test_waiting_for_a_job_that_ends_well(
     outcome = cli("launch", graph_id, remote, f"--settings={settings}", "--wait")
     assert outcome.status == 0
     assert outcome.out.splitlines()[-1] == "JOB_STATE_DONE"
-    assert "no job of it is running" in cli.refused("cancel", graph_id, f"--settings={settings}", status=1)
+    cancel = cli.refused("cancel", graph_id, remote, f"--settings={settings}", status=1)
+    assert "is running: its last one ended as JOB_STATE_DONE" in cancel
+
+
+def test_waiting_survives_minutes_of_503(
+    cli: Cli,
+    cloud: DataflowEndpoint,
+    remote: Path,
+    graph_id: str,
+    settings: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cloud.first_state = "JOB_STATE_DONE"
+    really, told = flex.launch, []
+
+    def launch(*arguments: Any) -> str:
+        told.append(really(*arguments))
+        cloud.outage = 5
+        return told[-1]
+
+    monkeypatch.setattr(flex, "launch", launch)
+    outcome = cli("launch", graph_id, remote, f"--settings={settings}", "--wait")
+    assert (outcome.status, outcome.err) == (0, "")
+    silence, state = outcome.out.splitlines()[-2:]
+    assert silence.startswith(f"Dataflow: looking at job {told[0]}: no answer: 503 ")
+    assert silence.endswith("the job goes on, and is looked at again")
+    assert state == "JOB_STATE_DONE"
+
+    monkeypatch.setattr(flex, "_PATIENCE_SECONDS", 0.0)
+    outcome = cli("launch", graph_id, remote, f"--settings={settings}", "--wait")
+    assert outcome.status == 1
+    assert f"job {told[1]} goes on: https://" in outcome.errors[-1]
+
+
+def test_looking_at_a_job_survives_a_503(
+    cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path
+) -> None:
+    cloud.first_state = "JOB_STATE_RUNNING"
+    assert cli("launch", graph_id, remote, f"--settings={settings}").status == 0
+    cloud.outage = 2
+    outcome = cli("status", graph_id, remote, f"--settings={settings}")
+    assert (outcome.status, outcome.out.splitlines()[0][-17:]) == (0, "JOB_STATE_RUNNING")
+    cloud.outage = 1
+    assert cli("cancel", graph_id, remote, f"--settings={settings}").status == 0
+
+
+def test_a_launch_is_sent_once(
+    cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path
+) -> None:
+    cloud.outage = 1
+    message = cli.refused("launch", graph_id, remote, f"--settings={settings}", status=1)
+    assert message.startswith("Dataflow: launching the template: no answer: 503 ")
+    assert cloud.jobs == []
 
 
 def test_waiting_for_a_job_that_fails_shows_why(
@@ -203,23 +277,195 @@ def test_waiting_for_a_job_that_fails_shows_why(
     outcome = cli("launch", graph_id, remote, f"--settings={settings}", "--wait", "--resume")
     assert outcome.status == 1
     (told,) = cloud.jobs
-    assert outcome.err.splitlines() == [
-        cause,
-        f"1 of 16 chunks failed at layer 2; `beam-ingest failures {graph_id} '{remote}'` lists them; "
-        "mend the input and run the same command with --resume",
+    assert outcome.err.splitlines()[0] == cause
+    assert f"`beam-ingest failures {graph_id} '{remote}'` lists them" in outcome.err.splitlines()[1]
+    assert outcome.err.splitlines()[2:] == [
+        f"launcher's log: gs://{BUCKET}/staging/template_launches/{told['id']}/console_logs",
         f"beam-ingest: job {told['id']} ended as JOB_STATE_FAILED: "
         f"https://console.cloud.google.com/dataflow/jobs/{REGION}/{told['id']}?project={PROJECT}",
     ]
 
 
-def test_without_gcloud_it_says_so(
+def test_a_launcher_that_failed_is_told_with_its_messages(
+    cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path
+) -> None:
+    assert cli("launch", graph_id, remote, f"--settings={settings}").status == 0
+    (told,) = cloud.jobs
+    cloud.set_state(told["id"], "JOB_STATE_PENDING", "all is well so far")
+    traceback = (
+        "Error message from worker: Traceback (most recent call last):\n  File x\nStoreError: it is full\n"
+    )
+    cloud.set_state(told["id"], "JOB_STATE_FAILED", traceback)
+    cloud.set_state(told["id"], "JOB_STATE_FAILED", traceback)
+    cloud.set_state(told["id"], "JOB_STATE_FAILED", "Template launch failed.\nSee console logs.")
+    outcome = cli("status", graph_id, remote, f"--settings={settings}")
+    assert outcome.status == 1
+    assert outcome.out.splitlines() == [
+        f"job     : {told['id']} JOB_STATE_FAILED",
+        "  job message: StoreError: it is full",
+        "  job message: Template launch failed. See console logs.",
+        f"  launcher's log: gs://{BUCKET}/staging/template_launches/{told['id']}/console_logs",
+    ]
+    assert "no graph is there" in outcome.err
+
+
+def test_graphs_of_similar_names_have_jobs_of_their_own(
+    cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path
+) -> None:
+    """``minnie_1``, ``minnie-1`` and ``MINNIE.1`` were one, and cancelling one stopped another."""
+    cloud.first_state = "JOB_STATE_RUNNING"
+    given = f"--settings={settings}"
+    alike = [graph_id, graph_id.replace("_", "-"), graph_id.upper().replace("_", ".")]
+    for name in alike:
+        assert cli("launch", name, remote, given).status == 0
+    names = [job["name"] for job in cloud.jobs]
+    assert len(set(names)) == 3
+    assert all(re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", name) for name in names)
+    assert "no job for" in cli.refused("cancel", graph_id.lower(), remote, given, status=1)
+    assert cli("cancel", alike[1], remote, given).status == 0
+    assert [job["currentState"] for job in cloud.jobs] == [
+        "JOB_STATE_RUNNING", "JOB_STATE_CANCELLING", "JOB_STATE_RUNNING",
+    ]  # fmt: skip
+    # The same graph id in another instance, or behind a prefix, is another graph.
+    assert "no job for" in cli.refused("cancel", alike[0], given, "--store=bigtable:p/i", status=1)
+    prefixed = remote.with_name("prefixed.yml")
+    prefixed.write_text(remote.read_text().replace("graph_config:\n", "graph_config:\n  ID_PREFIX: a_\n"))
+    assert "no job for" in cli.refused("cancel", alike[0], prefixed, given, status=1)
+    assert cli("cancel", alike[0], given).status == 0
+
+
+def test_a_job_whose_label_names_another_table_is_left_alone(
+    cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path
+) -> None:
+    cloud.first_state = "JOB_STATE_RUNNING"
+    given = f"--settings={settings}"
+    assert cli("launch", graph_id, remote, given).status == 0
+    (job,) = cloud.jobs
+    cloud.set_labels(job["id"], {"table-digest": "0" * 40})
+    assert "no job for" in cli.refused("cancel", graph_id, remote, given, status=1)
+    cloud.set_labels(job["id"], {})
+    assert "has no label table-digest" in cli.refused("cancel", graph_id, remote, given, status=1)
+    assert cloud.jobs[0]["currentState"] == "JOB_STATE_RUNNING"
+
+
+def test_what_terraform_decides_is_not_an_option(
+    cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path
+) -> None:
+    launch = ("launch", graph_id, remote, f"--settings={settings}")
+    for option in ("--region=us-east1", "--job_name=mine", "--runner=DirectRunner"):
+        assert "launch takes it from" in cli.refused(*launch, option)
+    assert "did you mean --disk_size_gb" in cli.refused(*launch, "--disk_size=1")
+    assert "expected NAME=VALUE" in cli.refused(*launch, "--labels=team")
+    assert cloud.launches == []
+
+
+def test_the_launcher_reads_the_inputs_that_were_checked(
+    cli: Cli, cloud: DataflowEndpoint, storage: StorageEmulator, remote: Path, graph_id: str, settings: Path
+) -> None:
+    """A relative path would start from the folder of the copy."""
+    text = remote.read_text().replace(f"gs://{BUCKET}/data/edges", "./edges")
+    storage.write(f"gs://{BUCKET}/data/relative.yml", text.encode())
+    message = cli.refused("launch", graph_id, f"gs://{BUCKET}/data/relative.yml", f"--settings={settings}")
+    assert f"write gs://{BUCKET}/data/edges" in message
+    assert cloud.launches == []
+
+
+def test_a_dataset_without_a_place_works_with_every_command(
+    cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    begun(remote, graph_id)
+    remote.write_text(remote.read_text().partition("backend_client:")[0])
+    given = f"--settings={settings}"
+    assert "a graph is there already" in cli.refused("launch", graph_id, remote, given, status=1)
+    commands = {
+        "status": ("status", graph_id, remote),
+        "failures": ("failures", graph_id, remote),
+        "chunk": ("chunk", graph_id, remote, "2", "0", "0", "0"),
+        "check": ("check", remote),
+    }
+    for command in commands.values():
+        without = cli(*command)
+        assert without.status != 0, command
+        assert "no backend_client" in without.out + without.err, command
+        assert "no backend_client" not in str(cli(*command, given)), command
+    assert "no backend_client" in cli.refused("verify", graph_id, remote)
+    assert "no backend_client" not in str(cli("verify", graph_id, remote, given))
+    # And where make settings puts it, it need not be named.
+    (tmp_path / "build").mkdir()
+    settings.rename(tmp_path / "build" / "settings.json")
+    monkeypatch.chdir(tmp_path)
+    assert cli("status", graph_id, remote).status == 0
+    assert cli("failures", graph_id, remote).status == 0
+
+
+def adc(folder: Path, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Application default credentials, as gcloud writes them."""
+    path = folder / "application_default_credentials.json"
+    path.write_text(json.dumps(content))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+
+
+OWN = {"type": "authorized_user", "client_id": "i", "client_secret": "s", "refresh_token": "t"}
+IMPERSONATED = {
+    "type": "impersonated_service_account",
+    "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/"
+    f"{LAUNCHER}:generateAccessToken",
+    "source_credentials": OWN,
+    "delegates": [],
+}
+"""After `gcloud auth application-default login`, and with --impersonate-service-account besides."""
+
+
+def test_a_launch_says_who_one_is(
     cli: Cli,
     cloud: DataflowEndpoint,
     remote: Path,
     graph_id: str,
     settings: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("PATH", "")
+    launch = ("launch", graph_id, remote, f"--settings={settings}")
+    adc(tmp_path, OWN, monkeypatch)
+    own = cli(*launch)
+    assert own.status == 0
+    assert own.err.startswith(f"note: launching as your own account, with its rights, not as {LAUNCHER}; ")
+    assert f"`gcloud auth application-default login --impersonate-service-account={LAUNCHER}`" in own.err
+    cloud.set_state(cloud.jobs[0]["id"], "JOB_STATE_DONE")
+    adc(tmp_path, IMPERSONATED, monkeypatch)
+    launched = cli(*launch)
+    assert (launched.status, launched.err) == (0, "")
+
+
+def test_every_client_acts_as_the_impersonated_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of Dataflow, Bigtable and Cloud Storage: what gcloud itself is set to does not matter."""
+    adc(tmp_path, IMPERSONATED, monkeypatch)
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    found = [
+        identity.credentials(PROJECT),
+        bigtable.Client(project=PROJECT, admin=True)._credentials,
+        storage_client.Client(project=PROJECT)._credentials,
+    ]
+    assert [credentials.service_account_email for credentials in found] == [LAUNCHER] * 3
+    adc(tmp_path, OWN, monkeypatch)
+    assert identity.credentials(PROJECT).quota_project_id == PROJECT
+    assert identity.credentials(PROJECT, "http://localhost:1").token is None
+
+
+def test_without_credentials_it_says_so(
+    cli: Cli,
+    cloud: DataflowEndpoint,
+    remote: Path,
+    graph_id: str,
+    settings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(flex.ENDPOINT)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     message = cli.refused("launch", graph_id, remote, f"--settings={settings}")
-    assert message == "gcloud is not on the PATH; install the Google Cloud CLI"
+    assert message.endswith("`gcloud auth application-default login` makes some")

@@ -25,6 +25,7 @@ from tests.dataflow.jobs import (
     SUBNETWORK,
     WORKER,
     children,
+    digest,
     exists,
     posted_pipeline,
 )
@@ -56,7 +57,15 @@ def test_the_posted_job(
     dataflow: DataflowEndpoint,
     clusters: ClustersProxy,
 ) -> None:
-    outcome = cli("graph", graph_id, remote, *options(dataflow), "--labels=team=mine", "--experiments=x=1")
+    outcome = cli(
+        "graph",
+        graph_id,
+        remote,
+        *options(dataflow),
+        "--labels=team=mine",
+        "--labels=table-digest=another",
+        "--experiments=x=1",
+    )
     assert (outcome.status, outcome.err) == (0, "")
     (job,) = dataflow.posted_jobs
     (told,) = dataflow.jobs
@@ -66,12 +75,13 @@ def test_the_posted_job(
         f"  progress  beam-ingest status {graph_id} '{remote}' --watch",
         f"  stop      gcloud dataflow jobs cancel {told['id']} --project={PROJECT} --region={REGION}",
     ]
-    assert job.name == f"beam-ingest-{graph_id.lower().replace('_', '-')}"
+    assert job.name == f"beam-ingest-{graph_id.lower().replace('_', '-')}-{digest(graph_id)[:12]}"
     assert (told["projectId"], told["location"]) == (PROJECT, REGION)
     assert job.labels == {
         "graph-id": graph_id.lower(),
         "dataset": "my-dataset",
         "version": __version__.replace(".", "-"),
+        "table-digest": digest(graph_id),
         "team": "mine",
     }
     environment = job.environment

@@ -1,0 +1,53 @@
+"""Where the graph is that a command speaks of: one rule for all of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from beam_ingest.cli.arguments import DEFAULT_SETTINGS
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import ConfigError
+from beam_ingest.settings import Settings, names_store
+from beam_ingest.stores import store_url
+
+
+def place_option(arguments: argparse.Namespace, dataset: Dataset) -> str | None:
+    """``--store``, or the instance that Terraform made; None if the dataset file says where its graphs are.
+
+    Raises:
+      ConfigError: when the settings are needed, and are not there or not whole.
+    """
+    option: str | None = arguments.store
+    if option is not None or names_store(dataset):
+        return option
+    if arguments.settings is None and not Path(DEFAULT_SETTINGS).exists():
+        return None
+    return Settings.from_file(arguments.settings or DEFAULT_SETTINGS).store_option(dataset, option)
+
+
+def graph_place(arguments: argparse.Namespace, dataset: Dataset) -> str:
+    """URL of the store of the graph that the arguments name.
+
+    Raises:
+      ConfigError: when neither ``--store``, the dataset file nor the settings say where it is.
+    """
+    return store_url(dataset, arguments.graph_id, place_option(arguments, dataset))
+
+
+def bigtable_place(arguments: argparse.Namespace, settings: Settings) -> str:
+    """URL of the graph's Bigtable table; without a dataset file, one without ID_PREFIX.
+
+    Raises:
+      ConfigError: when the graph is not in Bigtable.
+    """
+    if arguments.dataset:
+        place = graph_place(arguments, Dataset.from_file(arguments.dataset))
+    else:
+        instance = arguments.store or f"bigtable:{settings.bigtable_project}/{settings.bigtable_instance}"
+        place = f"{instance}/{arguments.graph_id}/"
+    if not place.startswith("bigtable:") or place.count("/") != 3:
+        raise ConfigError(
+            f"{place}: expected a graph in bigtable:PROJECT/INSTANCE; Dataflow builds no others"
+        )
+    return place
