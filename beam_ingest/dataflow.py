@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from beam_ingest.errors import ConfigError
-from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.job import IngestJob
+from beam_ingest.scope import Scope
 from beam_ingest.version import __version__
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def max_workers(job: IngestJob, machine_type: str, nodes: int) -> int:
       nodes: Bigtable nodes, or 0 if that is not known.
     """
     vcpus = _vcpus(machine_type)
-    blocks = -(-job.grid.chunk_count(ATOMIC_LAYER) // 8)
+    blocks = Scope(job.grid, job.test).most_blocks_read
     most = -(-blocks // (BLOCKS_PER_VCPU * vcpus))
     if nodes:
         # Workers read and compute about as long as they write, so twice as many as can write at once.

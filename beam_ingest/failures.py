@@ -69,9 +69,14 @@ class Failure:
         return re.sub(r"[\d.,]+", "#", self.cause.replace(self.file, ""))
 
 
-def read_failures(store: Store) -> Generator[Failure]:
-    """Why chunks could not be built, in order of layer, chunk id and file."""
-    for _, row in store.read_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS):
+def read_failures(store: Store, first_chunk: int = 0) -> Generator[Failure]:
+    """Why chunks could not be built, in order of layer, chunk id and file.
+
+    Args:
+      store: the graph's store.
+      first_chunk: the id of a chunk; those of lower ids are left out.
+    """
+    for _, row in store.read_range(_PREFIX + b"%020d" % first_chunk, _PREFIX + AFTER_DIGITS):
         for cell in row.values():
             yield Failure(**json.loads(cell.value))
 

@@ -12,10 +12,10 @@ from beam_ingest.clearing import blocks_around, clear_block
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, GraphExistsError
 from beam_ingest.files import Folder
-from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.graphene import ChunkGrid
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.meta import encode_meta
-from beam_ingest.scope import BLOCK_LAYER
+from beam_ingest.scope import BLOCK_LAYER, Scope
 from beam_ingest.stores import Store, open_store
 from beam_ingest.tablets import split_keys, tablet_count
 from beam_ingest.version import __version__
@@ -237,8 +237,7 @@ def _take_back(job: IngestJob, store: Store, timestamp: int) -> None:
     """Remove what was written of chunks whose files contradict each other: mending will change them."""
     contradictions = {
         (failure.layer, failure.coords)
-        for failure in failures.read_failures(store)
-        if failure.layer > ATOMIC_LAYER
+        for failure in failures.read_failures(store, job.grid.chunk_id(BLOCK_LAYER, (0, 0, 0)))
     }
     if any(layer != BLOCK_LAYER or layer == job.grid.root_layer for layer, _ in contradictions):
         _clear(job, store, timestamp)
@@ -248,7 +247,8 @@ def _take_back(job: IngestJob, store: Store, timestamp: int) -> None:
 
 
 def _splits(job: IngestJob, tablets: int | None = None) -> list[bytes]:
-    return split_keys(job.grid, tablets or tablet_count(job.grid))
+    scope = Scope(job.grid, job.test)
+    return split_keys(scope, tablet_count(scope) if tablets is None else tablets)
 
 
 def _clear(job: IngestJob, store: Store, timestamp: int) -> None:

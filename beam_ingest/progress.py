@@ -136,6 +136,12 @@ def is_complete(layers: list[LayerStatus], scope: Scope) -> bool:
     return all(layer.done >= scope.written(layer.layer) for layer in layers)
 
 
+def is_finished(store: Store, scope: Scope) -> bool:
+    """Whether the chunk that `scope` builds last is marked done: one row tells, however large the graph."""
+    key = chunk_key(scope.last_chunk)
+    return key in read_done(store, [key])
+
+
 def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
     """Progress of every layer, from the store itself."""
     return [read_layer(store, grid, layer) for layer in range(ATOMIC_LAYER, grid.root_layer + 1)]

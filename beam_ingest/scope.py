@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Coords
 
@@ -37,6 +38,11 @@ class Scope:
         """Number of blocks of the grid; they are numbered from 0."""
         return self.grid.chunk_count(BLOCK_LAYER)
 
+    @property
+    def most_blocks_read(self) -> int:
+        """At most so many blocks are read: of a test, the one at the centre and those around it."""
+        return min(self.block_count, 27) if self.test else self.block_count
+
     def blocks(self, first: int, last: int) -> Coords:
         """Coordinates, shape (n, 3), at BLOCK_LAYER of the blocks first..last-1 that are read."""
         numbers = np.arange(first, min(last, self.block_count))
@@ -45,6 +51,21 @@ class Scope:
             return coords
         near: Coords = coords[np.abs(coords - self._centre()).max(axis=1, initial=0) <= 1]
         return near
+
+    @property
+    def last_chunk(self) -> int:
+        """The chunk that is built when all others are written."""
+        if self.test:
+            x, y, z = self._centre().tolist()
+            return self.grid.chunk_id(BLOCK_LAYER, (x, y, z))
+        return self.grid.chunk_id(self.grid.root_layer, (0, 0, 0))
+
+    def written_chunks(self, numbers: npt.NDArray[np.int64]) -> Coords:
+        """Coordinates, shape (n, 3), of layer-2 chunks that are written, numbered in order of their ids."""
+        if self.test:
+            x, y, z = self._centre().tolist()
+            return self.grid.children(BLOCK_LAYER, (x, y, z))[numbers]
+        return np.stack(np.unravel_index(numbers, self.grid.bounds(ATOMIC_LAYER)), axis=1)
 
     def chunks(self, block: tuple[int, int, int]) -> list[tuple[int, int, int]]:
         """Coordinates of the layer-2 chunks of a block that are read."""

@@ -26,6 +26,7 @@ from beam_ingest.run import (
 )
 from beam_ingest.scope import Scope
 from beam_ingest.stores import Store, store_url
+from beam_ingest.tablets import check_tablets
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         tablets=arguments.bigtable_tablets,
     )
     store = job.open_store()
-    if job.resume and progress.is_complete(progress.read_status(store, job.grid), Scope(job.grid, job.test)):
+    if job.resume and progress.is_finished(store, Scope(job.grid, job.test)):
         print(f"graph {job.graph_id} is complete already: nothing to resume")
         return 0
     if is_dataflow(options):
@@ -58,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def job_of(arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
     """The job that the arguments of ``graph`` ask for."""
+    if arguments.bigtable_tablets is not None:
+        check_tablets(arguments.bigtable_tablets)
     job = make_job(
         arguments.graph_id,
         dataset,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from google.cloud import bigtable
@@ -13,12 +15,13 @@ from beam_ingest import table
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.graphene import ChunkGrid
+from beam_ingest.scope import Scope
 from beam_ingest.stores import bigtable as product
 from beam_ingest.stores import open_store, store_url
 from beam_ingest.stores.bigtable import BigtableStore
 from beam_ingest.stores.mutate_rows import encode_batches, encode_head
 from beam_ingest.table import Column
-from beam_ingest.tablets import split_keys, tablet_count
+from beam_ingest.tablets import MOST_TABLETS, check_tablets, split_keys, tablet_count
 from tests.bigtable import Plan
 from tests.bigtable.emulator import Emulator, read_table
 from tests.bigtable.proxy import FaultyProxy
@@ -162,20 +165,45 @@ def test_where_the_table_is(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.tuples(*[st.integers(1, 12)] * 3).filter(lambda c: max(c) > 1), st.integers(1, 60))
 def test_splits_divide_the_chunks_evenly(chunks: tuple[int, int, int], tablets: int) -> None:
     grid = ChunkGrid(chunks)
-    keys = split_keys(grid, tablets)
+    keys = split_keys(Scope(grid, False), tablets)
     assert len(keys) < tablets or tablets == 1
     assert keys == sorted(set(keys))
-    assert 1 <= tablet_count(grid) <= 200
     # Of the chunks of layer 1, no part has more than its share and one.
     ids = grid.chunk_ids(1, np.array(list(np.ndindex(chunks))))
     parts = np.searchsorted(np.array([int(k) for k in keys], np.uint64), ids, "right")
     assert np.bincount(parts).max() <= len(ids) / (tablets * 1000 / 1200) + 2
 
 
+def test_no_table_begins_with_more_split_keys_than_bigtable_takes() -> None:
+    large = ChunkGrid((1000, 120, 100))
+    whole = Scope(large, False)
+    assert tablet_count(whole) == MOST_TABLETS
+    assert len(split_keys(whole, tablet_count(whole))) == MOST_TABLETS - 1 < 100
+    assert tablet_count(Scope(large, True)) == tablet_count(Scope(ChunkGrid((4, 4, 4)), False)) == 1
+    for wrong in (-1, 0, MOST_TABLETS + 1, 10**12):
+        with pytest.raises(ConfigError, match=f"--bigtable-tablets {wrong}: expected 1 to {MOST_TABLETS}"):
+            check_tablets(wrong)
+        with pytest.raises(ConfigError):
+            split_keys(whole, wrong)
+
+
+def test_the_table_of_a_test_is_divided_by_what_it_writes() -> None:
+    """Eight chunks, of which each holds an eighth of the rows of its layer."""
+    grid = ChunkGrid((1000, 120, 100))
+    scope = Scope(grid, True)
+    keys = [int(key) for key in split_keys(scope, 4)]
+    assert len(keys) == 3
+    assert {grid.layer_of(key) for key in keys} == {1}
+    written = list(itertools.product((500, 501), (60, 61), (50, 51)))
+    assert all(scope.writes(grid.chunk_id(2, coords)) for coords in written)
+    ids = grid.chunk_ids(1, np.array(written))
+    assert np.bincount(np.searchsorted(np.array(keys, np.uint64), ids, "right")).tolist() == [2, 2, 3, 1]
+
+
 def test_the_table_is_created_with_its_splits(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", emulator.address)
     store = BigtableStore("p", "i", "split")
-    splits = split_keys(ChunkGrid((8, 8, 8)), 6)
+    splits = split_keys(Scope(ChunkGrid((8, 8, 8)), False), 6)
     seen = {}
     opened = store._open()
     create = type(opened).create

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -11,7 +13,10 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow import WorkerIPAddressConfiguration
 
 from beam_ingest import __version__, open_store
-from beam_ingest.progress import read_manifest
+from beam_ingest.dataflow import max_workers
+from beam_ingest.graphene import ChunkGrid
+from beam_ingest.progress import Counts, chunk_key, done_cells, read_manifest
+from beam_ingest.stores.base import Row, Store
 from tests.bigtable.emulator import Emulator
 from tests.conftest import Cli
 from tests.dataflow.clusters import ClustersProxy
@@ -133,6 +138,49 @@ def test_submitting_again_is_refused_and_resuming_is_not(
     dataflow.set_state(dataflow.jobs[0]["id"], "JOB_STATE_FAILED")
     assert cli(*command, "--resume").status == 0
     assert len(dataflow.jobs) == 2
+
+
+def test_a_resume_is_submitted_without_reading_the_progress_of_millions_of_chunks(
+    cli: Cli,
+    remote: Path,
+    graph_id: str,
+    dataflow: DataflowEndpoint,
+    clusters: ClustersProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The row of the chunk that is built last says whether there is anything to do."""
+    command = ("graph", graph_id, remote, *options(dataflow))
+    assert cli(*command, "--test").status == 0
+    dataflow.set_state(dataflow.jobs[0]["id"], "JOB_STATE_FAILED")
+    read: list[bytes] = []
+    store = open_store(f"bigtable:{PROJECT}/{INSTANCE}/{graph_id}/")
+    read_range = type(store).read_range
+
+    def spy(self: Store, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
+        read.append(start)
+        return read_range(self, start, end)
+
+    monkeypatch.setattr(type(store), "read_range", spy)
+    assert cli(*command, "--test", "--resume").status == 0
+    assert len(dataflow.jobs) == 2
+    assert all(start.startswith(b"beam_ingest/failed/") for start in read)
+    dataflow.set_state(dataflow.jobs[1]["id"], "JOB_STATE_DONE")
+    last = chunk_key(ChunkGrid((4, 2, 2)).chunk_id(3, (1, 0, 0)))  # the parent at the centre
+    store.write(done_cells(last, Counts(), 0, 0), read_manifest(store).timestamp)
+    outcome = cli(*command, "--test", "--resume")
+    assert outcome.out == f"graph {graph_id} is complete already: nothing to resume\n"
+    assert len(dataflow.jobs) == 2
+
+
+def test_a_test_has_few_workers() -> None:
+    """Its chunks and those around them are 27 blocks at the most."""
+    grid = ChunkGrid((1000, 120, 100))
+    job = SimpleNamespace(grid=grid, test=False)
+    assert max_workers(job, "n2-standard-4", 0) == 1000  # type: ignore[arg-type]
+    assert max_workers(job, "n2-standard-4", 100) == 70  # type: ignore[arg-type]
+    test = SimpleNamespace(grid=grid, test=True)
+    assert max_workers(test, "n2-standard-4", 100) == 1  # type: ignore[arg-type]
+    assert max_workers(test, "n2-standard-1", 100) == 2  # type: ignore[arg-type]
 
 
 def test_what_dataflow_refuses_leaves_nothing_behind(
