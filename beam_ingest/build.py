@@ -116,13 +116,19 @@ class Builder:
                 found = list(pool.map(lambda call: call[0].read_each(call[1]), calls))
         return [content for pair in zip(*found, strict=True) for content in pair]
 
-    def atomic(self, coords: Coordinates, edges: Content, components: Content, missing: int = 0) -> Built:
+    def atomic(
+        self,
+        coords: Coordinates,
+        edges: Content | InputError,
+        components: Content | InputError,
+        missing: int = 0,
+    ) -> Built:
         """Build the layer-2 chunk at `coords`.
 
         Args:
           coords: its coordinates.
-          edges: content of its edges file.
-          components: content of its components file.
+          edges: content of its edges file, or what was found to be wrong with it.
+          components: content of its components file, or what was found to be wrong with it.
           missing: how many of its input files were not there.
 
         Raises:
@@ -194,7 +200,7 @@ class Builder:
         return Built(cells, counts, [], [])
 
     def _checked(
-        self, coords: Coordinates, edges: Content, components: Content
+        self, coords: Coordinates, edges: Content | InputError, components: Content | InputError
     ) -> tuple[ChunkEdges, Mapping]:
         """What a chunk's two files say; both are looked at, so that one run finds the faults of both."""
         name, (edges_file, components_file) = chunk_name(coords), self.files(coords)
@@ -215,8 +221,10 @@ class Builder:
             raise InputError.several(errors)
         return listed, mapping
 
-    def _is_there(self, content: Content, file: str, name: str) -> TypeGuard[bytes]:
+    def _is_there(self, content: Content | InputError, file: str, name: str) -> TypeGuard[bytes]:
         """Whether there is something to decode; raises when there should be."""
+        if isinstance(content, InputError):
+            raise content
         if isinstance(content, FileError):
             raise unreadable(file, name, content)
         # With raw input these files are made here; whether what they are made from is there was asked before.

@@ -40,6 +40,7 @@ class IngestJob:
       require_files: an absent edges or components file is an error.
       timestamp: of every cell, microseconds since 1970, whole milliseconds; 0 until it is started.
       resume: chunks that are marked done are not written again.
+      replace_files: files that raw agglomeration becomes take the place of others in EDGES and COMPONENTS.
     """
 
     graph_id: str
@@ -53,6 +54,7 @@ class IngestJob:
     require_files: bool = False
     timestamp: int = 0
     resume: bool = False
+    replace_files: bool = False
 
     def __post_init__(self) -> None:
         where = self.dataset.path
@@ -156,7 +158,7 @@ def start_job(
 
     Args:
       job: what is to be built.
-      overwrite: remove a graph that is there.
+      overwrite: remove a graph that is there; with raw input, replace edges and components files too.
       resume: take up a graph that was begun.
       tablets: how many parts a table of many servers begins with; by the estimated rows if None.
 
@@ -177,7 +179,7 @@ def start_job(
         else:
             store.drop()
         store.create(_splits(job, tablets))
-        job = replace(job, timestamp=int(time.time() * 1000) * 1000)
+        job = replace(job, timestamp=int(time.time() * 1000) * 1000, replace_files=overwrite)
         manifest = progress.Manifest(
             graph_id=job.graph_id,
             dataset=job.dataset.text,
@@ -186,6 +188,7 @@ def start_job(
             options=job.options,
             program=__version__,
             timestamp=job.timestamp,
+            replace_files=job.replace_files,
         )
         meta = encode_meta(job.dataset, job.graph_id)
         version = table.VERSIONS[job.graph_version].encode()
@@ -230,7 +233,7 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
             )
     _take_back(job, store, manifest.timestamp)
     failures.clear_failures(store)
-    return replace(job, timestamp=manifest.timestamp, resume=True)
+    return replace(job, timestamp=manifest.timestamp, resume=True, replace_files=manifest.replace_files)
 
 
 def _take_back(job: IngestJob, store: Store, timestamp: int) -> None:

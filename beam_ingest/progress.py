@@ -182,6 +182,7 @@ class Manifest:
       options: what changes the graph: graph version, raw input, test, …
       program: version of this program.
       timestamp: the one cell timestamp of the job, microseconds.
+      replace_files: whether files that raw agglomeration becomes may take the place of others.
     """
 
     graph_id: str
@@ -191,6 +192,7 @@ class Manifest:
     options: dict[str, Any]
     program: str
     timestamp: int
+    replace_files: bool = False
 
     def cells(self) -> Cells:
         """The manifest row."""

@@ -86,9 +86,12 @@ def _assembled(
     source, grid = job.dataset, job.grid
     assert source.agglomeration is not None
     assert source.data_version is not None
-    payloads = _payloads(job, Folder(source.agglomeration), source.data_version, chunks)
+    folder = Folder(source.agglomeration)
+    payloads = _payloads(job, folder, source.data_version, chunks)
     for coords in chunks:
-        edges, mapping = assemble_chunk(grid, coords, payloads, source.data_version, job.resolution)
+        edges, mapping = assemble_chunk(
+            grid, coords, payloads, source.data_version, job.resolution, folder.path
+        )
         yield (
             coords,
             encode_chunk_edges(edges) if len(edges) else None,

@@ -433,7 +433,7 @@ def test_unreadable_file_is_not_an_absent_one(
 
 def test_agglomeration_without_any_file(cli: Cli, sample: Path) -> None:
     folder = sample.parent / "agg"
-    for file in folder.rglob("*.data"):
+    for file in (*folder.rglob("*.data"), *sample.parent.rglob("*.proto*")):
         file.unlink()
     line = cli.refused("graph", "g", sample, "--raw", status=1)
     assert line.startswith(
@@ -446,6 +446,6 @@ def test_edges_that_cannot_be_written(cli: Cli, sample: Path) -> None:
     target = sample.parent / "edges" / f"edges_{NAME}.proto.zst"
     target.unlink()
     target.mkdir()
-    line = cli.refused("graph", "g", sample, "--raw", status=1)
+    line = cli.refused("graph", "g", sample, "--raw", "--overwrite", status=1)
     assert line == f"{target}: cannot be written: Is a directory"
     assert not list(target.parent.glob(".*")), "a temporary file is left"

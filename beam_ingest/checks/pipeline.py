@@ -19,13 +19,13 @@ from beam_ingest.checks.raw import (
     PAYLOADS,
     OpenShards,
     PlanShards,
+    assembled_chunk,
     broken_shards,
     is_whole,
     opened_chunks,
     unpack_group,
 )
 from beam_ingest.files import Folder
-from beam_ingest.inputs.agglomeration import assemble_chunk
 from beam_ingest.pipeline.coding import KEYED_BYTES, encode_key
 from beam_ingest.pipeline.layers import PlanBlocks
 from beam_ingest.scope import BLOCK_LAYER
@@ -157,14 +157,10 @@ class _InspectRaw(_Inspect):
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         key, values = group
         payloads, findings, rows = unpack_group(values), Findings(), []
-        job = self._job.ingest
-        assert job.dataset.data_version is not None
         for coords in opened_chunks(self._job, key):
             edges, mapping = None, None
             if is_whole(self._job, coords, broken):
-                edges, mapping = assemble_chunk(
-                    job.grid, coords, payloads, job.dataset.data_version, job.resolution
-                )
+                edges, mapping = assembled_chunk(self._job, coords, payloads, findings)
             rows.append(self._inspector.inputs(coords, edges, mapping, findings))
         yield from self._outputs(rows, findings)
 

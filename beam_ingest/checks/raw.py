@@ -13,7 +13,17 @@ from beam_ingest.checks.inspect import UNREADABLE
 from beam_ingest.checks.job import CheckJob
 from beam_ingest.errors import InputError
 from beam_ingest.files import FileError, Folder
-from beam_ingest.inputs.agglomeration import EDGE_KINDS, REMAP, Payload, ShardFile, read_shard, shard_files
+from beam_ingest.inputs.agglomeration import (
+    EDGE_KINDS,
+    REMAP,
+    Payload,
+    ShardFile,
+    assemble_chunk,
+    read_shard,
+    shard_files,
+)
+from beam_ingest.inputs.components import Mapping
+from beam_ingest.inputs.edges import ChunkEdges
 from beam_ingest.pipeline.coding import decode_key, encode_key
 from beam_ingest.pipeline.raw import address, unpack_payloads
 from beam_ingest.scope import BLOCK_LAYER
@@ -128,6 +138,21 @@ def is_whole(job: CheckJob, coords: Coordinates, broken: str) -> bool:
     if not broken or broken == TOO_MANY:
         return not broken
     return set(map(_encode, _needed(job, coords))).isdisjoint(broken.split("\n"))
+
+
+def assembled_chunk(
+    job: CheckJob, coords: Coordinates, payloads: list[Payload], findings: Findings
+) -> tuple[ChunkEdges | None, Mapping | None]:
+    """A chunk's edges and mapping out of payloads; None, and a problem, if they cannot be right."""
+    dataset = job.ingest.dataset
+    assert dataset.agglomeration is not None
+    assert dataset.data_version is not None
+    path = Folder(dataset.agglomeration).path
+    try:
+        return assemble_chunk(job.grid, coords, payloads, dataset.data_version, job.ingest.resolution, path)
+    except InputError as error:
+        findings.problem("edges that do not fit an edges file", Case.of(error))
+        return None, None
 
 
 def unpack_group(values: Iterable[bytes]) -> list[Payload]:

@@ -170,7 +170,9 @@ def _add_graph_options(parser: _Parser) -> None:
     )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument(
-        "--overwrite", action="store_true", help="remove a graph that is there and build it anew"
+        "--overwrite",
+        action="store_true",
+        help="build a graph that is there again; with --raw, replace edges and components files",
     )
     existing.add_argument(
         "--resume", action="store_true", help="finish a graph that was begun with the same options"

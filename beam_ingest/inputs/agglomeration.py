@@ -159,10 +159,14 @@ def read_shard(grid: ChunkGrid, shard: ShardFile, data: bytes, data_version: int
     first, second = (np.concatenate([part[name] for part in records]) for name in ("sv1", "sv2"))
     ends = np.cumsum([part.size for part in records])
     chunks = np.repeat([payload.chunks for payload in payloads], np.diff(ends, prepend=0), axis=0)
-    if not _are_sound(grid, shard.kind, chunks, first, second):
+    values = [part[name] for name in dtype.names or () if name.startswith("aff") for part in records]
+    finite = shard.kind in (FAKE, REMAP) or all(np.isfinite(part).all() for part in values)
+    if not (finite and _are_sound(grid, shard.kind, chunks, first, second)):
         # Which record it is, and what is wrong with it, is worth looking at one payload after the other.
         for payload, begin, end in zip(payloads, [0, *ends[:-1]], ends, strict=True):
             _check_records(grid, payload, first[begin:end], second[begin:end], file)
+        for payload, part in zip(payloads, records, strict=True):
+            _check_affinities(payload, part, file, names)
     return payloads
 
 
@@ -227,12 +231,29 @@ def _check_records(grid: ChunkGrid, payload: Payload, first: Ids, second: Ids, f
             check.edges(ChunkEdges(**{edges[kind]: Edges(first, second)}), file)
 
 
+def _check_affinities(
+    payload: Payload, records: Records, file: str, names: Callable[[Sequence[int]], str]
+) -> None:
+    """Affinities are numbers: servers cut a cell where their sum is smallest. Those of fake are not read."""
+    if payload.kind in (FAKE, REMAP):
+        return
+    for name in [name for name in records.dtype.names or () if name.startswith("aff")]:
+        wrong = np.flatnonzero(~np.isfinite(records[name]))
+        if wrong.size:
+            record = records[wrong[0]]
+            found = f"{name} {record[name]} in the edge {record['sv1']} - {record['sv2']}"
+            raise InputError(
+                file, names(payload.chunks), f"affinities that are finite in {payload.kind}", found
+            )
+
+
 def assemble_chunk(
     grid: ChunkGrid,
     coords: Coordinates,
     payloads: Sequence[Payload],
     data_version: int,
     resolution: tuple[float, float, float],
+    path: Callable[[str], str],
 ) -> tuple[ChunkEdges, Mapping]:
     """A layer-2 chunk's edges and mapping out of payloads among which are all of its own and its neighbours'.
 
@@ -242,25 +263,39 @@ def assemble_chunk(
       payloads: in any order.
       data_version: layout of edge records.
       resolution: of `assemble_edges`.
+      path: path of a file from its name, for messages.
+
+    Raises:
+      InputError: when the sums of an edge do not fit its columns.
     """
     chunk = grid.chunk_id(SUPERVOXEL_LAYER, coords)
     near = {chunk, *face_neighbours(grid, chunk)}
-    ordered = sorted(payloads, key=lambda p: (p.name, p.chunks))
-    own = [p for p in ordered if p.kind != REMAP and chunk in p.chunks]
-    joined = [p for p in ordered if p.kind == REMAP and p.chunks[0] in near]
-    return assemble_edges(chunk, own, data_version, resolution), assemble_mapping(joined)
+    own = [p for p in payloads if p.kind != REMAP and chunk in p.chunks]
+    joined = [p for p in payloads if p.kind == REMAP and p.chunks[0] in near]
+    own.sort(key=lambda p: (p.name, p.chunks))  # sums of floats depend on their order; components do not
+    return assemble_edges(grid, chunk, own, data_version, resolution, path), assemble_mapping(joined)
 
 
 def assemble_edges(
-    chunk: int, payloads: Sequence[Payload], data_version: int, resolution: tuple[float, float, float]
+    grid: ChunkGrid,
+    chunk: int,
+    payloads: Sequence[Payload],
+    data_version: int,
+    resolution: tuple[float, float, float],
+    path: Callable[[str], str],
 ) -> ChunkEdges:
     """A chunk's edges from all payloads that name it; one pair from several files is summed.
 
     Args:
+      grid: the chunk grid.
       chunk: layer-1 chunk id.
       payloads: edge payloads, each of this chunk or of a pair with this chunk, in order of their files.
       data_version: layout of edge records.
       resolution: weights of the axes in areas and affinities, for data versions 3 and 4.
+      path: path of a file from its name, for messages.
+
+    Raises:
+      InputError: when the sums of an edge do not fit its columns.
     """
     dtype = edge_dtype(data_version)
     names = dtype.names or ()
@@ -274,15 +309,25 @@ def assemble_edges(
         records = [
             np.frombuffer(p.data, dtype if p.chunks[0] == chunk else swapped)[list(names)] for p in own
         ]
-        groups[kind] = _sum(np.concatenate(records) if records else np.empty(0, dtype), resolution)
-    cut = groups[FAKE]
-    cut = Edges(
-        cut.node_ids1,
-        cut.node_ids2,
-        np.full(len(cut), np.inf, np.float32),
-        np.ones(len(cut), np.uint64),
-    )
-    return ChunkEdges(in_chunk=groups[IN_CHUNK], cross_chunk=cut, between_chunk=groups[BETWEEN])
+        every = np.concatenate(records) if records else np.empty(0, dtype)
+        try:
+            groups[kind] = _cut(every) if kind == FAKE else _sum(every, resolution)
+        except _DoesNotFitError as error:
+            at = [bool(((r["sv1"] == error.first) & (r["sv2"] == error.second)).any()) for r in records]
+            name = "{}_{}_{}".format(*grid.chunk_coords(chunk))
+            raise InputError(path(own[at.index(True)].name), name, *error.said) from None
+    return ChunkEdges(in_chunk=groups[IN_CHUNK], cross_chunk=groups[FAKE], between_chunk=groups[BETWEEN])
+
+
+class _DoesNotFitError(Exception):
+    """The sum of a column of one edge is more than the column of an edges file holds."""
+
+    def __init__(self, first: int, second: int, column: str, kind: str, found: float) -> None:
+        self.first, self.second = first, second
+        self.said = (
+            f"edges whose {column}, summed over records and axes, fits {kind}",
+            f"the edge {first} - {second} with {found:g}",
+        )
 
 
 def _sum(records: Records, resolution: tuple[float, float, float]) -> Edges:
@@ -296,11 +341,30 @@ def _sum(records: Records, resolution: tuple[float, float, float]) -> Edges:
     axes = zip("xyz", resolution, strict=True) if "aff_x" in names else [("", 1)]
     affinity = np.zeros(starts.size)
     area = np.zeros(starts.size)
-    for axis, weight in axes:
-        suffix = f"_{axis}" if axis else ""
-        affinity += np.add.reduceat(records[f"aff{suffix}"][order].astype(np.float64), starts) * weight
-        area += np.add.reduceat(records[f"area{suffix}"][order], starts) * weight
-    return Edges(first[starts], second[starts], affinity.astype(np.float32), area.astype(np.uint64))
+    first, second = first[starts], second[starts]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for axis, weight in axes:
+            suffix = f"_{axis}" if axis else ""
+            affinity += np.add.reduceat(records[f"aff{suffix}"][order].astype(np.float64), starts) * weight
+            area += np.add.reduceat(records[f"area{suffix}"][order].astype(np.float64), starts) * weight
+        short = affinity.astype(np.float32)
+    for column, kind, sums, fits in (
+        ("affinity", "float32", affinity, np.isfinite(short)),
+        ("area", "uint64", area, area < 2.0**64),
+    ):
+        if not fits.all():
+            at = int(np.argmin(fits))
+            raise _DoesNotFitError(int(first[at]), int(second[at]), column, kind, float(sums[at]))
+    return Edges(first, second, short, area.astype(np.uint64))
+
+
+def _cut(records: Records) -> Edges:
+    """One edge per pair of supervoxels that a chunk face cut; always active, whatever was measured there."""
+    order = np.lexsort((records["sv2"], records["sv1"]))
+    first, second = records["sv1"][order], records["sv2"][order]
+    starts = pair_starts(first, second)
+    affinities, areas = np.full(starts.size, np.inf, np.float32), np.ones(starts.size, np.uint64)
+    return Edges(first[starts], second[starts], affinities, areas)
 
 
 def assemble_mapping(payloads: Sequence[Payload]) -> Mapping:

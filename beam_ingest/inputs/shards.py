@@ -5,7 +5,8 @@ A shard file holds the payloads of several chunks:
     ``SO01`` | index offset u64 | index length u64 | payload, crc32 | ... | index records, crc32
 
 All numbers are little endian. Index length and payload sizes count their crc32 (4 bytes). An index
-record is the layer-1 chunk id (two of them for edges between chunks), offset and size, all u64.
+record is the layer-1 chunk id (two of them for edges between chunks), offset and size, all u64. No
+two of them share a byte, so what a file holds is never more than its size.
 Source: pychunkedgraph/ingest/ran_agglomeration.py.
 """
 
@@ -64,16 +65,17 @@ def decode_shard(
       names: what messages call the chunks of a record; of no chunks, those of the whole file.
 
     Raises:
-      InputError: when magic, index, a crc or a payload's length is wrong.
+      InputError: when magic, index, a crc or a payload's length is wrong, or payloads overlap.
     """
-    for record in _index(data, ids_per_record, lambda *said: InputError(file, names(()), *said)).tolist():
-        *chunk_ids, offset, size = record
+    index = _index(data, ids_per_record, lambda *said: InputError(file, names(()), *said))
+    _check_ranges(
+        index[:, -2:], data, lambda at, *said: InputError(file, names(index[at, :-2].tolist()), *said)
+    )
+    for *chunk_ids, offset, size in index.tolist():
 
         def wrong(*said: str, chunk_ids: list[int] = chunk_ids) -> InputError:
             return InputError(file, names(chunk_ids), *said)
 
-        if size < _CRC_BYTES or offset < _HEADER_BYTES or offset + size > len(data):
-            raise wrong(f"a payload within the file's {len(data)} bytes", f"offset {offset}, size {size}")
         stored = memoryview(data)[offset : offset + size]
         payload = stored[:-_CRC_BYTES]
         if _crc(payload) != stored[-_CRC_BYTES:]:
@@ -82,6 +84,32 @@ def decode_shard(
             advice = "correct DATA_VERSION, or write the file anew"
             raise wrong(f"records of {item_bytes} bytes", f"{len(payload)} bytes of them", advice)
         yield tuple(chunk_ids), payload
+
+
+def _check_ranges(
+    ranges: npt.NDArray[np.uint64], data: bytes, wrong: Callable[[int, str, str], InputError]
+) -> None:
+    """Raise unless the payloads at `ranges` of (offset, size), shape (n, 2), are in the file and apart.
+
+    A payload named twice would be summed twice, and a few bytes named a million times fill the memory.
+    """
+    end = np.uint64(len(data))
+    offsets, sizes = ranges.T
+    outside = (offsets < _HEADER_BYTES) | (offsets > end) | (sizes < _CRC_BYTES)
+    outside |= sizes > end - np.minimum(offsets, end)
+    if outside.any():
+        at = int(np.argmax(outside))
+        found = f"offset {offsets[at]}, size {sizes[at]}"
+        raise wrong(at, f"a payload within the file's {len(data)} bytes", found)
+    every = np.vstack([ranges, np.frombuffer(data[4:_HEADER_BYTES], "<u8")])  # the index is no payload
+    order = np.lexsort((np.arange(len(every)), every[:, 0]))
+    begins, ends = every[order, 0], every[order].sum(axis=1)
+    shared = np.flatnonzero(begins[1:] < ends[:-1])
+    if shared.size:
+        one, other = sorted(order[shared[0] : shared[0] + 2].tolist())
+        at = other if other < len(ranges) else one
+        found = f"offset {offsets[at]}, size {sizes[at]}, where another is, or the index"
+        raise wrong(at, "every byte in one payload", found)
 
 
 def _index(

@@ -238,24 +238,24 @@ def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUni
     return WriteUnit(b"", Counts(failed=1), 0, cells)
 
 
-def pack_contents(absent: npt.NDArray[np.int64], contents: Sequence[Content]) -> bytes:
+def pack_contents(absent: npt.NDArray[np.int64], contents: Sequence[Content | InputError]) -> bytes:
     """A block's files, in order of its chunks: edges, components, edges, components, …
 
     Args:
       absent: how many files of each chunk were not there.
-      contents: the files.
+      contents: the files, or why they are not taken.
     """
-    errors = {at: str(content) for at, content in enumerate(contents) if isinstance(content, FileError)}
-    files = [None if isinstance(content, FileError) else content for content in contents]
+    errors = {at: content.args for at, content in enumerate(contents) if isinstance(content, Exception)}
+    files = [None if isinstance(content, Exception) else content for content in contents]
     return pack_blobs([absent.astype("<i8").tobytes(), json.dumps(errors).encode(), *files])
 
 
-def unpack_contents(data: bytes) -> tuple[list[int], list[Content]]:
+def unpack_contents(data: bytes) -> tuple[list[int], list[Content | InputError]]:
     """The counts and files that `pack_contents` took."""
     absent, errors, *files = unpack_blobs(data)
-    contents: list[Content] = list(files)
-    for at, text in json.loads(errors or b"{}").items():
-        contents[int(at)] = FileError(text)
+    contents: list[Content | InputError] = list(files)
+    for at, said in json.loads(errors or b"{}").items():
+        contents[int(at)] = FileError(*said) if len(said) == 1 else InputError(*said)
     return np.frombuffer(absent or b"", "<i8").tolist(), contents
 
 

@@ -14,7 +14,7 @@ from itertools import islice
 import apache_beam as beam
 import numpy as np
 
-from beam_ingest.build import chunk_name, unreadable
+from beam_ingest.build import Coordinates, chunk_name, unreadable
 from beam_ingest.errors import InputError
 from beam_ingest.files import FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
@@ -27,8 +27,9 @@ from beam_ingest.inputs.agglomeration import (
     read_shard,
     shard_files,
 )
-from beam_ingest.inputs.components import components_file_name, encode_components
-from beam_ingest.inputs.edges import edges_file_name, encode_chunk_edges
+from beam_ingest.inputs.components import encode_components
+from beam_ingest.inputs.edges import encode_chunk_edges
+from beam_ingest.inputs.server_files import ServerFiles
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.state import PIECE_BYTES
 from beam_ingest.pipeline.coding import (
@@ -169,10 +170,11 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
 
     def __init__(self, job: IngestJob) -> None:
         source = job.dataset
+        assert source.agglomeration is not None
         self._job = job
         self._scope = Scope(job.grid, job.test)
-        self._edges = Folder(source.edges) if source.edges else None
-        self._components = Folder(source.components) if source.components else None
+        self._path = Folder(source.agglomeration).path
+        self._files = ServerFiles(source.edges, source.components, job.replace_files)
         self._stop_if_failed = StopIfFailed(job, ATOMIC_LAYER)
 
     def process(self, group: tuple[bytes, Iterable[bytes]], failed: Counts) -> Iterator[tuple[bytes, bytes]]:
@@ -185,22 +187,39 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
                 absent += int.from_bytes(payload.data, "little")
             else:
                 payloads.append(payload)
-        block_chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
-        counts = np.zeros(len(block_chunks), "<i8")
+        chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
+        counts = np.zeros(len(chunks), "<i8")
         counts[:1] = absent
-        files = [file for coords in block_chunks for file in self._files(coords, payloads)]
-        yield key, pack_contents(counts, files)
+        yield key, pack_contents(counts, self._made(chunks, payloads))
 
-    def _files(self, coords: tuple[int, int, int], payloads: list[Payload]) -> list[bytes | None]:
-        """A chunk's edges and components files; None when nothing would be in them."""
+    def _made(self, chunks: list[Coordinates], payloads: list[Payload]) -> list[bytes | InputError | None]:
+        """Edges and components files of a block's chunks, which are now where servers look for them.
+
+        None where nothing would be in a file; an error where it cannot be made, or another one is there.
+        """
         job = self._job
         assert job.dataset.data_version is not None
-        edges, mapping = assemble_chunk(job.grid, coords, payloads, job.dataset.data_version, job.resolution)
-        edges_file = encode_chunk_edges(edges) if len(edges) else None
-        components_file = encode_components(mapping) if mapping.ids.size else None
-        if self._scope.writes(job.grid.chunk_id(ATOMIC_LAYER, coords)):
-            if self._edges and edges_file:
-                self._edges.write({edges_file_name(coords): edges_file})
-            if self._components and components_file:
-                self._components.write({components_file_name(coords): components_file})
-        return [edges_file, components_file]
+        edges_files: dict[Coordinates, bytes | None] = {}
+        components_files: dict[Coordinates, bytes | None] = {}
+        errors: dict[Coordinates, list[InputError]] = {}
+        for coords in chunks:
+            try:
+                edges, mapping = assemble_chunk(
+                    job.grid, coords, payloads, job.dataset.data_version, job.resolution, self._path
+                )
+            except InputError as error:
+                errors[coords] = [error]
+                continue
+            edges_files[coords] = encode_chunk_edges(edges) if len(edges) else None
+            components_files[coords] = encode_components(mapping) if mapping.ids.size else None
+        if not errors:
+            own = [c for c in chunks if self._scope.writes(job.grid.chunk_id(ATOMIC_LAYER, c))]
+            errors = self._files.write(
+                {c: edges_files[c] for c in own}, {c: components_files[c] for c in own}
+            )
+        made: list[bytes | InputError | None] = []
+        for coords in chunks:
+            wrong = errors.get(coords)
+            files = (edges_files.get(coords), components_files.get(coords))
+            made += [*wrong, None][:2] if wrong else files
+        return made

@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
-from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER
+from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.inputs.agglomeration import (
     REMAP,
     Payload,
-    assemble_edges,
-    assemble_mapping,
+    assemble_chunk,
     face_neighbours,
     read_shard,
     shard_files,
@@ -106,9 +105,12 @@ class VerifyRaw(VerifyChunks):
                 kind, name, ids, data = (blob or b"" for blob in unpack_blobs(value))
                 chunks = tuple(np.frombuffer(ids, "<u8").tolist())
                 payloads.append(Payload(kind.decode(), name.decode(), chunks, data))
-        payloads.sort(key=lambda payload: (payload.name, payload.chunks))
         for coords in self._scope.chunks(self._grid.chunk_coords(decode_key(key))):
-            listed, mapping = self._assembled(coords, payloads)
+            try:
+                listed, mapping = self._assembled(coords, payloads)
+            except InputError as error:
+                findings.differ_once("input", str(error))
+                listed, mapping = ChunkEdges(), Mapping.empty()
             if self._scope.writes(self._grid.chunk_id(ATOMIC_LAYER, coords)):
                 self._written_files(coords, _arrays(listed), [mapping.ids, mapping.components], findings)
 
@@ -119,12 +121,11 @@ class VerifyRaw(VerifyChunks):
         yield report(findings)
 
     def _assembled(self, coords: Coordinates, payloads: list[Payload]) -> tuple[ChunkEdges, Mapping]:
-        chunk = self._grid.chunk_id(SUPERVOXEL_LAYER, coords)
-        near = {chunk, *face_neighbours(self._grid, chunk)}
-        own = [p for p in payloads if p.kind != REMAP and chunk in p.chunks]
-        joined = [p for p in payloads if p.kind == REMAP and p.chunks[0] in near]
-        version = self._job.dataset.data_version or 0
-        return assemble_edges(chunk, own, version, self._job.resolution), assemble_mapping(joined)
+        source = self._job.dataset
+        path = Folder(str(source.agglomeration)).path
+        return assemble_chunk(
+            self._grid, coords, payloads, source.data_version or 0, self._job.resolution, path
+        )
 
     def _written_files(self, coords: Coordinates, edges: Arrays, mapping: Arrays, findings: Findings) -> None:
         """What a raw ingest wrote to EDGES and COMPONENTS is what the raw agglomeration says."""
