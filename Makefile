@@ -20,11 +20,13 @@ setting = $(shell $(BIN)/python -c 'import json; print(json.load(open("$(SETTING
 BUILDER ?= cloud
 TAG ?= $(shell git describe --always --dirty=-$$(date +%s))
 IMAGE = $(call setting,image):$(TAG)
+TEMPLATE = $(call setting,template_location)
+TEMPLATE_OF_TAG = $(TEMPLATE:.json=-$(TAG).json)
 PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests test-slow prism flink bench bench-sink settings image template run-dataflow status cancel clean
+.PHONY: help install run test lint types tests test-slow prism flink bench bench-sink settings image template rollback run-dataflow status cancel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -73,19 +75,24 @@ settings: install ## Read what Terraform made
 
 image: settings ## Build the image of launcher and workers in Cloud Build; BUILDER=docker builds it here
 ifeq ($(BUILDER),docker)
-	@docker build --file=templates/Dockerfile --build-arg=PYTHON_VERSION=$(PYTHON_VERSION) \
-		--build-arg=BEAM_VERSION=$(BEAM_VERSION) --build-arg=IMAGE=$(IMAGE) --tag=$(IMAGE) .
-	@docker push $(IMAGE)
+	@if docker manifest inspect $(IMAGE) >/dev/null 2>&1; then echo "$(IMAGE) is there already"; else \
+		docker build --platform=linux/amd64 --file=templates/Dockerfile --build-arg=PYTHON_VERSION=$(PYTHON_VERSION) \
+		--build-arg=BEAM_VERSION=$(BEAM_VERSION) --build-arg=IMAGE=$(IMAGE) --tag=$(IMAGE) . && docker push $(IMAGE); fi
 else
-	@gcloud builds submit --config=templates/cloudbuild.yaml --project=$(call setting,project) \
-		--region=$(call setting,region) --suppress-logs --gcs-source-staging-dir=$(call setting,staging_location)/source \
-		--substitutions=_IMAGE=$(IMAGE),_PYTHON_VERSION=$(PYTHON_VERSION),_BEAM_VERSION=$(BEAM_VERSION),_BUILDER=$(call setting,launcher_service_account) .
+	@if gcloud artifacts docker images describe $(IMAGE) --project=$(call setting,project) >/dev/null 2>&1; \
+		then echo "$(IMAGE) is there already"; else gcloud builds submit --config=templates/cloudbuild.yaml --project=$(call setting,project) \
+		--region=$(call setting,build_region) --suppress-logs --gcs-source-staging-dir=$(call setting,staging_location)/source \
+		--substitutions=_IMAGE=$(IMAGE),_PYTHON_VERSION=$(PYTHON_VERSION),_BEAM_VERSION=$(BEAM_VERSION),_BUILDER=$(call setting,launcher_service_account) .; fi
 endif
 
 template: image ## Build the flex template of that image
 	@$(BIN)/python -m beam_ingest.cli.template > $(METADATA)
-	@gcloud dataflow flex-template build $(call setting,template_location) --image=$(IMAGE) \
+	@gcloud dataflow flex-template build $(TEMPLATE_OF_TAG) --image=$(IMAGE) \
 		--sdk-language=PYTHON --metadata-file=$(METADATA) --project=$(call setting,project)
+	@gcloud storage cp $(TEMPLATE_OF_TAG) $(TEMPLATE) --project=$(call setting,project)
+
+rollback: settings ## Launch jobs with the template of an earlier TAG=... again
+	@gcloud storage cp $(TEMPLATE_OF_TAG) $(TEMPLATE) --project=$(call setting,project)
 
 run-dataflow: settings ## Build a graph on Dataflow: DATASET=... GRAPH_ID=... [TEST=1] [RAW=1] [RESUME=1] [WAIT=1] [ARGS=...]
 	@$(BIN)/beam-ingest launch "$$GRAPH_ID" "$$DATASET" $(LAUNCH_OPTIONS)

@@ -1,4 +1,5 @@
-# Workflows of one GitHub repository act as the launcher, with tokens of GitHub's and without a key.
+# Workflows of one GitHub repository act as the launcher, with tokens of GitHub's and without a key: those that
+# run in its environment `dataflow`, whose protection rules say which branches and whose approval that takes.
 
 resource "google_iam_workload_identity_pool" "ci" {
   count = var.github_repository == null ? 0 : 1
@@ -22,7 +23,7 @@ resource "google_iam_workload_identity_pool_provider" "github" {
   }
 
   # By number too: an owner's name that was given up can be taken by somebody else.
-  attribute_condition = "assertion.repository == '${var.github_repository}' && assertion.repository_owner_id == '${var.github_owner_id}'"
+  attribute_condition = "assertion.repository == '${var.github_repository}' && assertion.repository_owner_id == '${var.github_owner_id}' && assertion.environment == 'dataflow'"
 
   oidc {
     issuer_uri = "https://token.actions.githubusercontent.com"

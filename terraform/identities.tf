@@ -28,7 +28,8 @@ resource "google_project_iam_member" "launcher" {
   for_each = toset([
     "roles/cloudbuild.builds.editor",
     "roles/dataflow.developer",
-    "roles/logging.logWriter", # builds run as the launcher
+    "roles/logging.logWriter",                 # builds run as the launcher
+    "roles/serviceusage.serviceUsageConsumer", # `gcloud builds submit` names the project that is charged
   ])
 
   project = var.project
@@ -128,25 +129,46 @@ resource "google_artifact_registry_repository_iam_member" "images" {
 
 # --- the Bigtable instance
 
-# What roles/bigtable.user lacks: it reads and writes rows, and sees tables and clusters.
+# What roles/bigtable.user lacks: it reads and writes rows, and sees tables and clusters. Two roles, since a
+# table that is made is not there yet, so that no condition on its name could hold.
 resource "google_project_iam_custom_role" "tables" {
+  for_each = { make = "bigtable.tables.create", remove = "bigtable.tables.delete" }
+
   project     = local.bigtable_project
-  role_id     = "${replace(var.name, "-", "_")}_tables"
-  title       = "beam_ingest: make and remove tables"
-  permissions = ["bigtable.tables.create", "bigtable.tables.delete"]
+  role_id     = "${replace(var.name, "-", "_")}_tables_${each.key}"
+  title       = "beam_ingest: ${each.key} tables"
+  permissions = [each.value]
 
   depends_on = [google_project_service.apis]
 }
 
 resource "google_bigtable_instance_iam_member" "graphs" {
   for_each = {
-    worker_rows   = { role = "roles/bigtable.user", member = google_service_account.worker.member }
-    worker_tables = { role = google_project_iam_custom_role.tables.name, member = google_service_account.worker.member }
-    launcher      = { role = "roles/bigtable.reader", member = google_service_account.launcher.member }
+    worker_rows  = { role = "roles/bigtable.user", member = google_service_account.worker.member }
+    worker_makes = { role = google_project_iam_custom_role.tables["make"].name, member = google_service_account.worker.member }
+    launcher     = { role = "roles/bigtable.reader", member = google_service_account.launcher.member }
   }
 
   project  = local.bigtable_project
   instance = local.bigtable_instance
   role     = each.value.role
   member   = each.value.member
+}
+
+# `--overwrite` begins a graph again from scratch; a prefix keeps other tables of the instance from it.
+resource "google_bigtable_instance_iam_member" "removal" {
+  project  = local.bigtable_project
+  instance = local.bigtable_instance
+  role     = google_project_iam_custom_role.tables["remove"].name
+  member   = google_service_account.worker.member
+
+  dynamic "condition" {
+    for_each = var.removable_tables == "" ? [] : [var.removable_tables]
+
+    content {
+      title       = "tables of beam_ingest"
+      description = "Tables whose names begin with ${condition.value}"
+      expression  = "resource.name.startsWith('projects/${local.bigtable_project}/instances/${var.bigtable_instance}/tables/${condition.value}')"
+    }
+  }
 }

@@ -10,6 +10,11 @@ output "region" {
   value       = var.region
 }
 
+output "build_region" {
+  description = "Region that images are built in"
+  value       = coalesce(var.build_region, var.region)
+}
+
 output "subnetwork" {
   description = "URL of the workers' subnetwork"
   value       = local.make_network ? google_compute_subnetwork.workers[0].self_link : data.google_compute_subnetwork.existing[0].self_link

@@ -20,6 +20,17 @@ variable "region" {
   }
 }
 
+variable "build_region" {
+  description = "Region of Cloud Build, where the project may not build in `region`; `region` if null"
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.build_region == null || can(regex("^([a-z]+-[a-z]+[0-9]+|global)$", var.build_region))
+    error_message = "build_region: expected a region such as us-central1, or global."
+  }
+}
+
 variable "owner" {
   description = "Label `owner` of everything that costs money: a person or a team"
   type        = string
@@ -195,8 +206,32 @@ variable "launchers" {
   }
 }
 
+variable "removable_tables" {
+  description = "What the names of tables begin with that jobs may remove (`--overwrite`); all of the instance if empty"
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[_a-zA-Z0-9.-]{0,50}$", var.removable_tables))
+    error_message = "removable_tables: expected the beginning of table names: letters, digits, '_', '-' and '.'."
+  }
+}
+
+variable "alert_emails" {
+  description = "Addresses that a failed job is mailed to"
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@\\s]+@[^@\\s]+$", address))])
+    error_message = "alert_emails: expected addresses such as ann@example.org."
+  }
+}
+
 variable "github_repository" {
-  description = "GitHub repository, `owner/name`, whose workflows may act as the launcher; none if null"
+  description = "GitHub repository, `owner/name`, whose workflows in the environment `dataflow` may act as the launcher; none if null"
   type        = string
   default     = null
 

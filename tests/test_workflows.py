@@ -71,3 +71,21 @@ def test_ingest_waits_and_hands_every_input_to_make() -> None:
     for option in ("--test", "--resume", "--wait"):
         assert option in shown
     assert "--raw" not in shown
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned(path: Path) -> None:
+    """A tag can be moved to other code; a digest cannot. The version stands beside it for people."""
+    used = re.findall(r"uses: (.*)", path.read_text())
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+@pytest.mark.parametrize("name", ["ingest", "template"])
+def test_what_acts_on_google_cloud_runs_in_the_protected_environment(name: str) -> None:
+    """The one whose tokens terraform/ci.tf has Google take."""
+    content = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    (job,) = content["jobs"].values()
+    condition = (ROOT / "terraform" / "ci.tf").read_text()
+    assert f"assertion.environment == '{job['environment']}'" in condition

@@ -22,6 +22,10 @@ run "defaults" {
     error_message = "project and region must be those given"
   }
   assert {
+    condition     = output.build_region == "us-central1"
+    error_message = "images must be built in the region unless another is named"
+  }
+  assert {
     condition     = output.subnetwork == "https://www.googleapis.com/compute/v1/projects/my-project/regions/us-central1/subnetworks/beam-ingest"
     error_message = "subnetwork must be the URL of the one made"
   }
@@ -159,6 +163,8 @@ run "defaults" {
       length(google_bigtable_instance.graphs) == 0 && length(google_billing_budget.monthly) == 0
       && length(google_iam_workload_identity_pool.ci) == 0
       && length(google_iam_workload_identity_pool_provider.github) == 0
+      && length(google_monitoring_alert_policy.failed_jobs) == 0
+      && length(google_monitoring_notification_channel.people) == 0
     )
     error_message = "Bigtable instance, budget and CI must be made when asked for alone"
   }

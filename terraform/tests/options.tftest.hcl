@@ -27,9 +27,54 @@ run "name" {
       && output.labels.app == "graphs"
       && google_service_account.worker.account_id == "graphs-worker"
       && google_service_account.launcher.account_id == "graphs-launcher"
-      && google_project_iam_custom_role.tables.role_id == "graphs_tables"
+      && google_project_iam_custom_role.tables["make"].role_id == "graphs_tables_make"
     )
     error_message = "every name must begin with the given one"
+  }
+}
+
+run "build_region" {
+  variables {
+    build_region = "europe-west1"
+  }
+
+  assert {
+    condition     = output.build_region == "europe-west1" && output.region == "europe-west4"
+    error_message = "images must be built in the region that is named for it"
+  }
+}
+
+run "removable_tables" {
+  variables {
+    removable_tables = "lab_"
+    bigtable_project = "graph-project"
+  }
+
+  assert {
+    condition     = google_bigtable_instance_iam_member.removal.condition[0].expression == "resource.name.startsWith('projects/graph-project/instances/my-instance/tables/lab_')"
+    error_message = "tables of other names must be safe"
+  }
+}
+
+run "alert_emails" {
+  variables {
+    alert_emails = ["ann@example.org", "ben@example.org"]
+  }
+
+  assert {
+    condition = (
+      toset([for channel in google_monitoring_notification_channel.people : channel.labels.email_address])
+      == toset(["ann@example.org", "ben@example.org"])
+      && length(google_monitoring_alert_policy.failed_jobs[0].notification_channels) == 2
+    )
+    error_message = "everyone named must be told"
+  }
+  assert {
+    condition = strcontains(
+      google_monitoring_alert_policy.failed_jobs[0].conditions[0].condition_threshold[0].filter,
+      "metric.type = \"dataflow.googleapis.com/job/is_failed\""
+    )
+    error_message = "they must be told of failed jobs"
   }
 }
 
@@ -82,7 +127,7 @@ run "bigtable_of_another_project" {
 
   assert {
     condition = (
-      google_project_iam_custom_role.tables.project == "graph-project"
+      google_project_iam_custom_role.tables["make"].project == "graph-project"
       && toset([for grant in google_bigtable_instance_iam_member.graphs : grant.project]) == toset(["graph-project"])
       && output.bigtable_project == "graph-project"
     )

@@ -31,6 +31,9 @@ run "wrong_form" {
     input_buckets     = ["gs://my-segmentation"]
     output_buckets    = ["my-edges/v1"]
     launchers         = ["ann@example.org"]
+    build_region      = "us-central1-b"
+    removable_tables  = "lab/*"
+    alert_emails      = ["ann"]
     github_owner_id   = "my-lab"
     budget            = { billing_account = "My Account", amount = 500 }
   }
@@ -38,7 +41,7 @@ run "wrong_form" {
   expect_failures = [
     var.project, var.region, var.owner, var.name, var.bigtable_instance, var.bigtable_project,
     var.bigtable_nodes, var.subnetwork_cidr, var.input_buckets, var.output_buckets, var.launchers,
-    var.github_owner_id, var.budget,
+    var.github_owner_id, var.budget, var.build_region, var.removable_tables, var.alert_emails,
   ]
 }
 

@@ -31,8 +31,9 @@ run "roles" {
       ["roles/cloudbuild.builds.editor", google_service_account.launcher.member],
       ["roles/dataflow.developer", google_service_account.launcher.member],
       ["roles/logging.logWriter", google_service_account.launcher.member],
+      ["roles/serviceusage.serviceUsageConsumer", google_service_account.launcher.member],
     ])
-    error_message = "the launcher must have these three roles on the project"
+    error_message = "the launcher must have these four roles on the project"
   }
 
   # accounts
@@ -98,22 +99,33 @@ run "roles" {
 
   # Bigtable
   assert {
-    condition     = google_project_iam_custom_role.tables.permissions == toset(["bigtable.tables.create", "bigtable.tables.delete"])
-    error_message = "the custom role must make and remove tables, and nothing else"
+    condition = { for key, role in google_project_iam_custom_role.tables : key => tolist(role.permissions) } == {
+      make   = tolist(["bigtable.tables.create"])
+      remove = tolist(["bigtable.tables.delete"])
+    }
+    error_message = "the custom roles must make and remove tables, and nothing else"
   }
   assert {
     condition = toset([for grant in google_bigtable_instance_iam_member.graphs : [grant.project, grant.instance, grant.role, grant.member]]) == toset([
       ["my-project", "my-instance", "roles/bigtable.user", google_service_account.worker.member],
-      ["my-project", "my-instance", "projects/my-project/roles/beam_ingest_tables", google_service_account.worker.member],
+      ["my-project", "my-instance", google_project_iam_custom_role.tables["make"].name, google_service_account.worker.member],
       ["my-project", "my-instance", "roles/bigtable.reader", google_service_account.launcher.member],
     ])
     error_message = "on the one instance, the worker must write graphs and the launcher read them"
   }
 
+  assert {
+    condition = [
+      google_bigtable_instance_iam_member.removal.instance, google_bigtable_instance_iam_member.removal.role,
+      google_bigtable_instance_iam_member.removal.member, length(google_bigtable_instance_iam_member.removal.condition),
+    ] == ["my-instance", google_project_iam_custom_role.tables["remove"].name, google_service_account.worker.member, 0]
+    error_message = "the worker alone must remove tables"
+  }
+
   # CI
   assert {
-    condition     = google_iam_workload_identity_pool_provider.github[0].attribute_condition == "assertion.repository == 'my-lab/my-graphs' && assertion.repository_owner_id == '4242'"
-    error_message = "tokens of the one repository, of the one owner, must be taken and no others"
+    condition     = google_iam_workload_identity_pool_provider.github[0].attribute_condition == "assertion.repository == 'my-lab/my-graphs' && assertion.repository_owner_id == '4242' && assertion.environment == 'dataflow'"
+    error_message = "tokens of the one repository, of the one owner, in the protected environment, must be taken and no others"
   }
   assert {
     condition = google_iam_workload_identity_pool_provider.github[0].attribute_mapping == tomap({

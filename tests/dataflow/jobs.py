@@ -25,6 +25,7 @@ SETTINGS = {
     for name, value in {
         "project": PROJECT,
         "region": REGION,
+        "build_region": "us-central1",
         "subnetwork": SUBNETWORK,
         "temp_location": f"gs://{BUCKET}/temp",
         "staging_location": f"gs://{BUCKET}/staging",

@@ -43,7 +43,7 @@ def test_make_takes_it(command: list[str]) -> None:
     assert ran.returncode == 0, ran.stderr
     for word in command[2:]:
         name, _, value = word.partition("=")
-        assert name in ("DATASET", "GRAPH_ID", "TEST", "RESUME")
+        assert name in ("DATASET", "GRAPH_ID", "TEST", "RESUME", "TAG")
         if name == "DATASET":
             Dataset.from_file(ROOT / value)
         if name in ("TEST", "RESUME"):

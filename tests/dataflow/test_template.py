@@ -94,6 +94,7 @@ def test_gcloud_takes_the_template(gcloud: Gcloud, storage: StorageEmulator, tmp
     )
     assert made.returncode == 0, made.stderr
     built = json.loads(storage.read(f"gs://{BUCKET}/templates/beam_ingest.json"))
+    assert json.loads(storage.read(f"gs://{BUCKET}/templates/beam_ingest-1.json")) == built
     assert built["image"] == IMAGE
     assert built["sdkInfo"] == {"language": "PYTHON"}
     assert built["metadata"] == template.metadata()
@@ -104,6 +105,45 @@ def test_gcloud_takes_the_template(gcloud: Gcloud, storage: StorageEmulator, tmp
         *("--sdk-language=PYTHON", f"--metadata-file={metadata}", "--print-only", f"--project={PROJECT}"),
     )
     assert json.loads(yaml.safe_load(printed))["metadata"] == template.metadata()
+
+
+def test_rolling_back_to_an_earlier_template(
+    gcloud: Gcloud, storage: StorageEmulator, tmp_path: Path
+) -> None:
+    settings = f"SETTINGS={tmp_path / 'settings.json'}"
+    storage.write(f"gs://{BUCKET}/templates/beam_ingest-v1.json", b"first")
+    storage.write(f"gs://{BUCKET}/templates/beam_ingest.json", b"second")
+    made = make("rollback", settings, "TAG=v1", environment=dict(gcloud.environment))
+    assert made.returncode == 0, made.stderr
+    assert storage.read(f"gs://{BUCKET}/templates/beam_ingest.json") == b"first"
+    assert make("rollback", settings, "TAG=v0", environment=dict(gcloud.environment)).returncode != 0
+    assert storage.read(f"gs://{BUCKET}/templates/beam_ingest.json") == b"first"
+
+
+@pytest.mark.parametrize(
+    ("builder", "program", "asked"), [("cloud", "gcloud", "builds submit"), ("docker", "docker", "build ")]
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_an_image_that_exists_is_not_built_again(
+    tmp_path: Path, builder: str, program: str, asked: str, there: bool
+) -> None:
+    """Its tag does not move, so that a second push would fail after minutes."""
+    commands = tmp_path / "commands"
+    looked = {"gcloud": "artifacts docker images describe", "docker": "manifest inspect"}[program]
+    fake = tmp_path / "bin" / program
+    fake.parent.mkdir()
+    fake.write_text(
+        f'#!/bin/sh\necho "$@" >> {commands}\ncase "$*" in "{looked}"*) exit {int(not there)};; esac\n'
+    )
+    fake.chmod(0o755)
+    path = {"PATH": f"{fake.parent}{os.pathsep}{os.environ['PATH']}"}
+    made = make("image", f"SETTINGS={tmp_path / 's.json'}", f"BUILDER={builder}", "TAG=1", environment=path)
+    assert made.returncode == 0, made.stderr
+    lines = commands.read_text().splitlines()
+    assert lines[0].startswith(f"{looked} {IMAGE}")
+    assert any(line.startswith(asked) for line in lines) != there
+    if not there:
+        assert f"{'--region=us-central1' if builder == 'cloud' else '--platform=linux/amd64'}" in lines[1]
 
 
 def test_the_image_is_built_with_the_versions_of_the_tests(tmp_path: Path) -> None:
@@ -133,6 +173,14 @@ def test_the_dockerfile_is_clean() -> None:
     program = Path(sys.executable).parent / "hadolint"
     checked = subprocess.run([program, ROOT / "templates" / "Dockerfile"], capture_output=True, text=True)
     assert (checked.returncode, checked.stdout) == (0, "")
+
+
+def test_switches_reach_beam_as_dataflow_hands_them_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """Options of a launch come as ``name=value``, switches too."""
+    given = ["--enable_hot_key_logging=true", "--number_of_worker_harness_threads=4", "--no_use_public_ips"]
+    known = ["--enable_hot_key_logging", "--number_of_worker_harness_threads=4", "--no_use_public_ips"]
+    assert template._known([*given, "--of_tomorrow=true"]) == known
+    assert "--of_tomorrow=true" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,13 @@ override_resource {
 }
 
 override_resource {
-  target = google_project_iam_custom_role.tables
-  values = { name = "projects/my-project/roles/beam_ingest_tables" }
+  target = google_project_iam_custom_role.tables["make"]
+  values = { name = "projects/my-project/roles/beam_ingest_tables_make" }
+}
+
+override_resource {
+  target = google_project_iam_custom_role.tables["remove"]
+  values = { name = "projects/my-project/roles/beam_ingest_tables_remove" }
 }
 
 override_resource {
