@@ -44,6 +44,22 @@ class UnavailableError(SubmitError):
     """Dataflow does not answer now; it may in a minute."""
 
 
+class RunError(BeamIngestError):
+    """The runner, one of its workers or its engine failed, and neither the input nor the store.
+
+    Attributes:
+      log: file with what they said, if there is one.
+    """
+
+    log: str | None = None
+
+
+class StoppedError(BeamIngestError):
+    """Ctrl-C, or a signal that does the same, ended a run."""
+
+    exit_status = 130
+
+
 class InputError(BeamIngestError):
     """An input file says something that cannot be true.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from beam_ingest import halt
 from beam_ingest.errors import BeamIngestError
 
 
@@ -69,6 +70,7 @@ class Folder:
         Raises:
           FileError: when a file cannot be read for a reason that may pass.
         """
+        halt.check()
         if self._local is not None:
             return [self._read_local(name) for name in names]
         try:
@@ -106,6 +108,7 @@ class Folder:
         Raises:
           FileError: when a file cannot be written.
         """
+        halt.check()
         if self._local is not None:
             for name, content in contents.items():
                 self._write_local(self._local / name, content)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-import io
-import logging
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, suppress
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import apache_beam as beam
@@ -16,7 +15,8 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner
 from apache_beam.runners.worker.data_plane import PeriodicThread
 
-from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest import halt
+from beam_ingest.errors import ConfigError, RunError
 
 _ANSWER_SECONDS = 10.0
 _FAREWELL_SECONDS = 5.0
@@ -55,72 +55,42 @@ def run(pipeline: beam.Pipeline) -> None:
     Raises:
       Exception: what Beam raises.
     """
-    with _quiet():
+    result = None
+    try:
         result = pipeline.run()
-        try:
-            result.wait_until_finish()
-        except KeyboardInterrupt:
-            with suppress(grpc.RpcError, ValueError):  # the engine is gone, its channel closed
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        halt.halt()
+        with suppress(grpc.RpcError, ValueError):  # the engine is gone, its channel closed
+            if result is not None:
                 result.cancel()
-            raise
+        raise
+    finally:
+        _end_workers()
 
 
-def explained(error: BaseException) -> BaseException:
-    """One line of an engine's own failure; any other error, and a traceback of ours, as it is."""
+def explained(error: BaseException) -> RunError | None:
+    """One line of an engine's own failure; None of any other error, and of a traceback of ours."""
     text = str(error)
     if isinstance(error, grpc.RpcError):
         text = getattr(error, "details", lambda: "")() or text
-        return BeamIngestError(f"the job server is gone: {text.splitlines()[0]}; --resume finishes the graph")
+        return RunError(f"the job server is gone: {text.splitlines()[0]}")
     if " failed in state " in text and "Traceback" not in text:
-        return BeamIngestError(f"{text.splitlines()[0]}; when that is mended, --resume finishes the graph")
-    return error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the tracebacks of Beam and the engine off the terminal: they say less than our errors.
-
-    Some are logged and some printed, by the threads of workers that run in this process (LOOPBACK).
-    Those end with one more when the engine closes its connection to them.
-    """
-
-    def hook(args: Any) -> None:
-        if not isinstance(args.exc_value, grpc.RpcError):
-            previous(args)
-
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # also what it says at the very end
-    disabled = logging.root.manager.disable
-    previous, threading.excepthook = threading.excepthook, hook
-    logging.disable(logging.CRITICAL)
-    try:
-        with redirect_stderr(_Nowhere()):
-            try:
-                yield
-            except Exception:
-                _end_workers()
-                raise
-            _end_workers()
-    finally:
-        logging.disable(disabled)
-        threading.excepthook = previous
+        return RunError(text.splitlines()[0])
+    return None
 
 
 def _end_workers() -> None:
     """Wait for workers in this process to end, and close what they leave open.
 
     One to which the engine closed its connection leaves its store open, held by a thread that would
-    look for idle stores once a minute; an SQLite graph would keep its log. Not after Ctrl-C, when
-    workers may be waiting themselves.
+    look for idle stores once a minute; an SQLite graph would keep its log.
     """
+    end = time.monotonic() + _FAREWELL_SECONDS
     for thread in threading.enumerate():
         if isinstance(thread, PeriodicThread):
             thread.cancel()
         elif not thread.name.startswith(_WORKER_THREADS):
             continue
-        thread.join(_FAREWELL_SECONDS)
+        thread.join(max(0.0, end - time.monotonic()))
     gc.collect()
-
-
-class _Nowhere(io.TextIOBase):
-    def write(self, text: str) -> int:
-        return len(text)

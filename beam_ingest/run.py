@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -20,12 +20,13 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from beam_ingest import errors, failures, portable, worker
+from beam_ingest import errors, failures, halt, portable, worker
 from beam_ingest.errors import (
     BeamIngestError,
     ChunksFailedError,
     ConfigError,
     HopelessError,
+    RunError,
     StoreError,
     SubmitError,
 )
@@ -41,10 +42,21 @@ _SMALL_GRID = 1024
 """Chunks up to which a second process costs more than it does, by its start and by what travels to it;"""
 _SMALL_RAW_GRID = _SMALL_GRID // 3
 """of raw agglomeration, which is two to three times the work a chunk (docs/performance.md)."""
+_HALT_SECONDS = 3.0
+"""An interrupted run ends with the chunk that it reads, builds or writes; so long it is waited for."""
 
 
-class WorkerDiedError(BeamIngestError):
+class WorkerDiedError(RunError):
     """A worker process of a local run was killed; what was waiting for it may wait for ever."""
+
+
+class _Left:
+    """What an interrupted run has left."""
+
+    pipeline: threading.Thread | None = None
+    """Thread of a local run that was asked to end."""
+    running = False
+    """Whether it, or threads of another runner, may never end."""
 
 
 def is_local(options: Mapping[str, Any]) -> bool:
@@ -78,12 +90,13 @@ def run_job(
     Raises:
       ChunksFailedError: when input is bad; the failures are in the store.
       StoreError: when the store cannot be written.
+      RunError: when the runner fails otherwise.
       WorkerDiedError: as `run_pipeline`; from then on, this process says nothing of gRPC's errors in threads.
     """
     try:
         run_pipeline(partial(_build_job, job, options), options, tick, interval)
-    except WorkerDiedError:
-        raise
+    except WorkerDiedError as error:
+        raise WorkerDiedError(f"{error}; --resume finishes graph {job.graph_id}") from error
     except Exception as error:
         raise _explained(job, error) from error
 
@@ -103,13 +116,24 @@ def run_pipeline(
 
     Raises:
       WorkerDiedError: when a worker process is gone; the caller should end the process.
-      KeyboardInterrupt: when the user interrupts; what is marked done can be resumed.
+      KeyboardInterrupt: when the user interrupts; what is marked done can be resumed. The run has ended,
+        or ends with the chunk that it is at (a warning says so); nothing more is begun.
       Exception: what the runner raises; `known_error` finds our own error in it.
     """
+    if _Left.pipeline is not None:
+        _Left.pipeline.join()  # or it would go on when it need not halt any longer
+        _Left.pipeline = None
+    _Left.running = False
+    halt.clear()
     if is_local(options):
         _run_local(build, options, tick, interval)
     else:
         _run_elsewhere(build, options, tick, interval)
+
+
+def is_left_running() -> bool:
+    """Whether the last run was given up, and threads of it may keep the process from ending."""
+    return _Left.running
 
 
 def _run_local(build: Build, options: Mapping[str, Any], tick: Callable[[], None], interval: float) -> None:
@@ -117,9 +141,9 @@ def _run_local(build: Build, options: Mapping[str, Any], tick: Callable[[], None
     raised: list[BaseException] = []
     ended = threading.Event()
 
-    def run() -> None:
+    def run(lease: str) -> None:
         try:
-            _run(build, options)
+            _run(build, options, lease)
         except BaseException as error:
             raised.append(error)
         finally:
@@ -134,14 +158,27 @@ def _run_local(build: Build, options: Mapping[str, Any], tick: Callable[[], None
             previous(args)
 
     previous, threading.excepthook = threading.excepthook, worker_died
+    pipeline: threading.Thread | None = None
     try:
-        threading.Thread(target=run, name="pipeline", daemon=True).start()
-        pause = interval
-        while not ended.wait(pause):
-            pause = max(interval, _PAUSE_PER_TICK * _timed(tick))
+        with worker.lease() as lease:  # when it is gone, worker processes halt as well
+            pipeline = threading.Thread(target=run, args=(lease,), name="pipeline", daemon=True)
+            pipeline.start()
+            pause = interval
+            while not ended.wait(pause):
+                pause = max(interval, _PAUSE_PER_TICK * _timed(tick))
+    except KeyboardInterrupt:
+        halt.halt()
+        _Left.running = True
+        if not ended.wait(_HALT_SECONDS):
+            warnings.warn("the interrupted run goes on to the end of what it is at", stacklevel=4)
+        raise
     finally:
-        if not any(isinstance(error, WorkerDiedError) for error in raised):  # more follows from that
+        if any(isinstance(error, WorkerDiedError) for error in raised):
+            _Left.running = True  # and more errors follow from that
+        elif ended.is_set():
             threading.excepthook = previous
+        else:
+            _Left.pipeline = pipeline
     if raised:
         raise raised[0]
 
@@ -161,6 +198,9 @@ def _run_elsewhere(
     ticker.start()
     try:
         _run(build, options)
+    except KeyboardInterrupt:
+        _Left.running = True
+        raise
     finally:
         ended.set()
         ticker.join()
@@ -197,19 +237,19 @@ def _build_job(job: IngestJob, options: Mapping[str, Any], pipeline: beam.Pipeli
     build_layers(pipeline, job, hints=options.get("flexrs_goal") != "COST_OPTIMIZED")
 
 
-def _run(build: Build, options: Mapping[str, Any]) -> None:
-    pipeline = _pipeline(build, options)
+def _run(build: Build, options: Mapping[str, Any], lease: str = "") -> None:
+    pipeline = _pipeline(build, options, lease)
     if isinstance(pipeline.runner, PortableRunner):
         portable.run(pipeline)
     else:
         pipeline.run().wait_until_finish()
 
 
-def _pipeline(build: Build, options: Mapping[str, Any]) -> beam.Pipeline:
+def _pipeline(build: Build, options: Mapping[str, Any], lease: str = "") -> beam.Pipeline:
     pipeline_options = PipelineOptions([], **options)
     runner: PipelineRunner | str | None = options.get("runner")
     if is_local(options):
-        runner = _local_runner(pipeline_options)
+        runner = _local_runner(pipeline_options, lease)
     # Everything that runs is importable: nothing of __main__ has to travel.
     pipeline_options.view_as(SetupOptions).save_main_session = False
     pipeline = beam.Pipeline(runner, options=pipeline_options)
@@ -217,19 +257,19 @@ def _pipeline(build: Build, options: Mapping[str, Any]) -> beam.Pipeline:
     return pipeline
 
 
-def _local_runner(options: PipelineOptions) -> PipelineRunner:
+def _local_runner(options: PipelineOptions, lease: str) -> PipelineRunner:
     """Beam's in-process runner, with one worker process per core when there is enough to do.
 
     ``DirectRunner`` would first try to download another runner from the internet.
     """
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # its tracebacks say less than our errors
     options.view_as(StandardOptions).runner = None
     direct = options.view_as(DirectOptions)
     if direct.direct_num_workers == 0:  # as Beam has it: as many as there are cores
         direct.direct_num_workers = os.cpu_count() or 1
     if direct.direct_num_workers == 1 or direct.direct_running_mode != "in_memory":
         return FnApiRunner()
-    return FnApiRunner(default_environment=SubprocessSDKEnvironment.from_command_string(worker.command()))
+    environment = SubprocessSDKEnvironment.from_command_string(worker.command(lease))
+    return FnApiRunner(default_environment=environment)
 
 
 def default_workers(grid: ChunkGrid, raw: bool = False) -> int:
@@ -242,14 +282,16 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
     """The error that says best what went wrong."""
     known = known_error(error)
     if isinstance(known, StoreError):
-        return StoreError(f"{known}; when that is mended, --resume finishes the graph")
+        return StoreError(f"{known}; when that is fixed, --resume finishes the graph")
     store = job.open_store()
     try:
         failed = failures.summarise(store)
     finally:
         store.close()
     if failed is None:
-        return known or portable.explained(error)
+        why = reason(error)
+        resumed = f"{why}; when that is fixed, --resume finishes the graph"
+        return RunError(resumed) if isinstance(why, RunError) else why
     total = job.grid.chunk_count(failed.layer)
     lines = failed.lines(job.graph_id, job.dataset.path, total)
     if isinstance(known, HopelessError):
@@ -257,8 +299,26 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
     return ChunksFailedError("\n".join(lines))
 
 
+def reason(error: BaseException) -> BaseException:
+    """Why a pipeline failed: one of our errors if it can be told, or else `error` itself."""
+    return known_error(error) or _out_of_memory(error) or portable.explained(error) or error
+
+
+def _out_of_memory(error: BaseException) -> RunError | None:
+    """Memory that was not to be had, also in another process: Python's and numpy's error, by their names."""
+    lines = re.findall(r"^(?:[\w.]*MemoryError)\b(?:: (.*))?$", f"{type(error).__name__}: {error}", re.M)
+    if not lines:
+        return None
+    said = re.sub(r" \[while running .*", "", lines[-1])
+    return RunError(
+        f"out of memory{': ' if said else ''}{said}; take fewer workers, or a machine with more memory"
+    )
+
+
 def known_error(error: BaseException) -> BeamIngestError | None:
     """One of our errors, also out of the text of another process's traceback."""
+    if isinstance(error, RunError):
+        return error
     text = str(error)
     found = re.findall(r"beam_ingest[\w.]*\.(\w+Error): (.*)", text)
     if found:

@@ -6,24 +6,42 @@ import gc
 import os
 import shlex
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from beam_ingest import halt
 
 _LOOK_SECONDS = 0.5
+_HALT_SECONDS = 2.0
 
 
-def command() -> str:
+@contextmanager
+def lease() -> Iterator[str]:
+    """Path of a file that is there while a run goes on; worker processes end when it is gone."""
+    with tempfile.NamedTemporaryFile(prefix="beam-ingest-", suffix=".lease") as file:
+        yield file.name
+
+
+def command(lease: str) -> str:
     """The shell command by which this process starts a worker of its own."""
     # Ctrl-C reaches every process of the terminal; the run alone answers it, and a worker ignores it
     # from its first moment on. exec makes it our own child, which can see us go.
-    return f"trap '' INT; exec {shlex.quote(sys.executable)} -m beam_ingest.worker {os.getpid()}"
+    program = shlex.join([sys.executable, "-m", "beam_ingest.worker", str(os.getpid()), lease])
+    return f"trap '' INT HUP TERM; exec {program}"
 
 
-def main(parent: int) -> None:
-    """Serve the runner in the process `parent`, which started this one, until it is gone."""
+def main(parent: int, lease: str) -> None:
+    """Serve the runner in the process `parent`, which started this one, until it or the lease is gone."""
 
     def leave_with_parent() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and os.path.exists(lease):
+            time.sleep(_LOOK_SECONDS)
+        halt.halt()
+        end = time.monotonic() + _HALT_SECONDS
+        while os.getppid() == parent and time.monotonic() < end:
             time.sleep(_LOOK_SECONDS)
         os._exit(1)
 
@@ -33,11 +51,9 @@ def main(parent: int) -> None:
 
     gc.freeze()
     gc.enable()
-    # What goes wrong in a bundle travels to the run; what is left is the farewell of a broken connection.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sdk_worker_main.main(sys.argv[:1])
     os._exit(0)  # without waiting for gRPC's threads, which now and then crash on the way out
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

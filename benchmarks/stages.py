@@ -107,19 +107,20 @@ def main(folder: Path, arguments: list[str]) -> int:
     from beam_ingest import worker
 
     if arguments[0] == _WORKER:
-        _, store, parent = arguments
+        _, store, parent, lease = arguments
         Clocks(folder).install(store)
-        worker.main(int(parent))
+        worker.main(int(parent), lease)
         return 0
     import beam_ingest.cli.graph as graph
 
     store = next(a for a in arguments if a.partition(":")[0] in _SINKS).partition(":")[0]
     plain, run_job = worker.command, graph.run_job
 
-    def clocked_worker() -> str:
+    def clocked_worker(lease: str) -> str:
         module, ours = "-m beam_ingest.worker", f"-m benchmarks.stages {folder} {_WORKER} {store}"
-        assert module in plain(), f"worker processes are started otherwise: {plain()}"
-        return plain().replace(module, ours)
+        command = plain(lease)
+        assert module in command, f"worker processes are started otherwise: {command}"
+        return command.replace(module, ours)
 
     def clocked_run(*args: Any, **kwargs: Any) -> None:
         clocks = Clocks(folder)

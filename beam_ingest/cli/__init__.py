@@ -4,38 +4,80 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from beam_ingest.cli import streams
 from beam_ingest.cli.arguments import parse
-from beam_ingest.errors import BeamIngestError
-
-INTERRUPTED = 130
-"""Exit status of a program that Ctrl-C ended."""
-
+from beam_ingest.errors import BeamIngestError, RunError, StoppedError
 
 # Google's libraries say this on every start on an older Python; which one it is, its owner knows.
 warnings.filterwarnings("ignore", "You are using a .*Python version", FutureWarning)
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    with streams.lasting():
+        try:
+            with _ended_as_by_ctrl_c():
+                status = _run(list(sys.argv[1:] if argv is None else argv))
+        except RunError as error:
+            status = _failed(f"{error} (log: {error.log})" if error.log else str(error), error.exit_status)
+        except BeamIngestError as error:
+            status = _failed(str(error), error.exit_status)
+        except KeyboardInterrupt:
+            status = _failed("interrupted", StoppedError.exit_status)
+        lost = streams.output_lost()
+        if lost is not None:
+            status = max(status, _failed(f"standard output cannot be written: {lost.strerror}", 1))
+        if _is_left_running():
+            sys.stderr.flush()
+            os._exit(status)
+        return status
+
+
+def _run(argv: list[str]) -> int:
+    with _started():
+        command, arguments = parse(argv)
+    return command(arguments)
+
+
+def _failed(message: str, status: int) -> int:
+    *lines, last = message.split("\n")
+    print(*lines, f"beam-ingest: {last}", sep="\n", file=sys.stderr, flush=True)
+    return status
+
+
+def _is_left_running() -> bool:
+    """Whether threads of a run are left that do not end when asked, and would keep the process."""
+    run = sys.modules.get("beam_ingest.run")
+    return run is not None and run.is_left_running()
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let the signals by which terminals and schedulers end programs do what Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # One that is ignored, as nohup has it, stays so.
+    taken = [number for number in _ENDING if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
     try:
-        with _started():
-            command, arguments = parse(list(sys.argv[1:] if argv is None else argv))
-        return command(arguments)
-    except BeamIngestError as error:
-        *lines, last = str(error).split("\n")
-        print(*lines, f"beam-ingest: {last}", sep="\n", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("beam-ingest: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

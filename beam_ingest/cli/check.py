@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,20 +16,19 @@ from beam_ingest.checks.findings import CONFIGURATION, Findings, Tally
 from beam_ingest.checks.job import SAMPLE, CheckJob
 from beam_ingest.checks.listing import conclude, file_kinds
 from beam_ingest.checks.pipeline import REPORT_FILE, CheckDataset
-from beam_ingest.cli import INTERRUPTED
+from beam_ingest.cli.log import logged
 from beam_ingest.cli.place import place_option
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest.errors import BeamIngestError, ConfigError, RunError
 from beam_ingest.files import Folder
 from beam_ingest.job import IngestJob
 from beam_ingest.run import (
-    WorkerDiedError,
     check_options,
     default_workers,
     is_local,
-    known_error,
+    reason,
     run_pipeline,
 )
 
@@ -53,16 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         check_rights(ingest, findings)
         check_regions(ingest, options.get("region"), findings)
         options = _options(ingest, options, count)
-        with temporary_folder(is_local(options)):
+        with logged(), temporary_folder(is_local(options)):
             job = CheckJob(ingest, count, report_folder(options, "check"))
-            try:
-                findings.merge(_inspected(job, options))
-            except (KeyboardInterrupt, WorkerDiedError) as error:
-                what = error if isinstance(error, WorkerDiedError) else "interrupted"
-                print(f"\nbeam-ingest: {what}", file=sys.stderr, flush=True)
-                if is_local(options):  # the pipeline's threads do not end when asked
-                    os._exit(1 if what is error else INTERRUPTED)
-                return INTERRUPTED
+            findings.merge(_inspected(job, options))
         conclude(file_kinds(dataset, job.grid, ingest.raw), dataset.chunk_size, findings)
     if arguments.json:
         chunks = None if job is None else job.grid.chunks
@@ -94,13 +84,11 @@ def _inspected(job: CheckJob, options: Mapping[str, Any]) -> Findings:
 
     try:
         run_pipeline(build, options)
-    except WorkerDiedError:
-        raise
     except Exception as error:
-        known = known_error(error)
-        if known is None and not is_local(options):  # the runner's own page or log says more
-            known = BeamIngestError(f"the check could not be run: {' '.join(str(error).split())}")
-        raise known or error from error
+        known = reason(error)
+        if known is error and not is_local(options):  # the runner's own page or log says more
+            known = RunError(f"the check could not be run: {' '.join(str(error).split())}")
+        raise known from error
     (content,) = Folder(job.report).read([REPORT_FILE])
     if content is None:
         raise BeamIngestError(f"{job.report}: the run ended without findings; run it again")

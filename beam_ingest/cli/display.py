@@ -41,6 +41,7 @@ class ProgressDisplay:
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=self._console,
             disable=not self._console.is_terminal,
+            redirect_stderr=False,  # others have a log
         )
         self._bars = {
             layer: self._progress.add_task(str(layer), total=job.grid.chunk_count(layer), start=False)

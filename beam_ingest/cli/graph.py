@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from typing import Any
 
 from beam_ingest import progress
-from beam_ingest.cli import INTERRUPTED
 from beam_ingest.cli.display import ProgressDisplay, print_submitted, print_summary
+from beam_ingest.cli.log import logged
 from beam_ingest.cli.temporary import temporary_folder
 from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import BeamIngestError, ConfigError, SubmitError
+from beam_ingest.errors import BeamIngestError, ConfigError, StoppedError, SubmitError
 from beam_ingest.job import IngestJob, make_job, start_job
 from beam_ingest.run import (
-    WorkerDiedError,
     check_options,
     default_workers,
     is_local,
@@ -91,15 +89,12 @@ def _submit(job: IngestJob, store: Store, options: dict[str, Any]) -> None:
 
 def _build(job: IngestJob, store: Store, options: dict[str, Any], start: float) -> int:
     """Run the job to its end, and say what it built."""
+    display = ProgressDisplay(store, job)
     try:
-        with temporary_folder(is_local(options)), ProgressDisplay(store, job) as display:
+        with logged(), temporary_folder(is_local(options)), display:
             run_job(job, options, display.update, display.interval)
-    except (KeyboardInterrupt, WorkerDiedError) as error:
-        what = error if isinstance(error, WorkerDiedError) else "interrupted"
-        print(f"\nbeam-ingest: {what}; --resume finishes graph {job.graph_id}", file=sys.stderr, flush=True)
-        if is_local(options) or "job_endpoint" in options:  # the pipeline's threads do not end when asked
-            os._exit(1 if what is error else INTERRUPTED)
-        return INTERRUPTED
+    except KeyboardInterrupt:
+        raise StoppedError(f"interrupted; --resume finishes graph {job.graph_id}") from None
     status = display.layers()
     if not progress.is_complete(status, Scope(job.grid, job.test)):
         raise BeamIngestError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from beam_ingest import progress
 from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.sizes import size
+from beam_ingest.cli.streams import reader_left
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import StoreError, UnavailableError
 from beam_ingest.failures import read_failures, summarise
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     while True:
         layers = progress.read_status(store, grid)
         _show(store, manifest, layers, arguments.json, speed.of(layers, time.monotonic()))
-        if not arguments.watch or progress.is_complete(layers, scope):
+        if not arguments.watch or progress.is_complete(layers, scope) or reader_left():
             return 0
         store.close()  # lest it be removed meanwhile, and we go on reading the removed one
         time.sleep(_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_ingest.cli import INTERRUPTED
+from beam_ingest.cli.log import logged
 from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
@@ -20,11 +19,10 @@ from beam_ingest.errors import BeamIngestError
 from beam_ingest.files import Folder
 from beam_ingest.progress import digest
 from beam_ingest.run import (
-    WorkerDiedError,
     check_options,
     default_workers,
     is_local,
-    known_error,
+    reason,
     run_pipeline,
 )
 from beam_ingest.verify.findings import Findings
@@ -48,14 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
             options.setdefault("direct_num_workers", default_workers(job.grid))
         if job.manifest.digest != digest(dataset.text):
             print(f"note: the graph was built with another text of {arguments.dataset}", file=sys.stderr)
-        try:
+        with logged():
             findings = _verified(job, options)
-        except (KeyboardInterrupt, WorkerDiedError) as error:
-            what = error if isinstance(error, WorkerDiedError) else "interrupted"
-            print(f"\nbeam-ingest: {what}", file=sys.stderr, flush=True)
-            if is_local(options):  # the pipeline's threads do not end when asked
-                os._exit(1 if what is error else INTERRUPTED)
-            return INTERRUPTED
     if arguments.json:
         print(json.dumps({"graph_id": arguments.graph_id, "total": findings.total} | findings.as_dict()))
     else:
@@ -69,10 +61,8 @@ def _verified(job: VerifyJob, options: Mapping[str, Any]) -> Findings:
 
     try:
         run_pipeline(build, options)
-    except WorkerDiedError:
-        raise
     except Exception as error:
-        raise known_error(error) or error from error
+        raise reason(error) from error
     (content,) = Folder(job.report).read([REPORT_FILE])
     if content is None:
         raise BeamIngestError(f"{job.report}: the run ended without findings; run it again")

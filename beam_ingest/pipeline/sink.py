@@ -13,7 +13,7 @@ from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_ingest import progress
+from beam_ingest import halt, progress
 from beam_ingest.errors import HopelessError, InputChangedError
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import WriteUnit
@@ -107,6 +107,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._flushed = time.monotonic()
 
     def process(self, unit: WriteUnit) -> Iterator[Counts]:
+        halt.check()
         self._units.append(unit)
         self._bytes += unit.nbytes
         self._build_ms.update(unit.milliseconds)
@@ -155,6 +156,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
 
     def _write(self, units: list[WriteUnit]) -> tuple[Counts, list[WriteReport]]:
         """Write the units' cells, and when those are there, their progress rows."""
+        halt.check()
         timestamp = self._job.timestamp
         fresh = units
         progress.check_ours(self._store, timestamp)
