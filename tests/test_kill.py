@@ -87,7 +87,10 @@ def test_killed_before_there_is_a_manifest(cli: Cli, sample: Path, sample_cells:
     assert graph_cells(sample) == sample_cells
 
 
-def test_a_worker_process_is_killed(cli: Cli, sample: Path, sample_cells: Cells) -> None:
+def test_a_worker_process_is_killed(
+    cli: Cli, sample: Path, sample_cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     gates = [Gate(sample.parent / "edges" / f"edges_{name}.proto.zst") for name in ("0_0_0", "2_0_0")]
     process = start("graph", "g", sample, "--direct_num_workers=2")
     try:
@@ -105,7 +108,10 @@ def test_a_worker_process_is_killed(cli: Cli, sample: Path, sample_cells: Cells)
     assert (process.returncode, out) == (1, "")
     assert "Traceback" not in err
     assert "a worker process died" in err.splitlines()[-1]
-    assert err.splitlines()[-1].endswith("--resume finishes graph g")
+    message, log = err.splitlines()[-1].removesuffix(")").split(" (log: ")
+    assert message.endswith("--resume finishes graph g")
+    assert [Path(log)] == list(tmp_path.glob("beam-ingest-*"))
+    assert "beam" in Path(log).read_text()
     assert cli("graph", "g", sample, "--resume").status == 0
     assert graph_cells(sample) == sample_cells
 
