@@ -6,7 +6,7 @@ from typing import Any
 
 import google.auth
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import DefaultCredentialsError
+from google.auth.exceptions import GoogleAuthError
 from google.oauth2.credentials import Credentials as OwnAccount
 
 OWN = "your own account"
@@ -36,7 +36,7 @@ def who() -> str | None:
     """Who we are: the address of a service account, or `OWN`; None when that is not known."""
     try:
         found, _ = google.auth.default()
-    except DefaultCredentialsError:
+    except GoogleAuthError:  # which a request says better, when one is made
         return None
     if isinstance(found, OwnAccount):
         return OWN

@@ -87,11 +87,11 @@ class ProgressDisplay:
         return progress.read_layer(self._store, self._grid, layer)
 
 
-def print_submitted(job: IngestJob, project: str, region: str, job_id: str) -> None:
-    """That Dataflow has the job, and how to follow it."""
+def print_submitted(job: IngestJob, project: str, region: str, job_id: str, more: str = "") -> None:
+    """That Dataflow has the job, and how to follow it; `more` is what `status` has to be told besides."""
     print(f"submitted graph {job.graph_id} to Dataflow as job {job_id}")
     print(f"  job       {console_url(project, region, job_id)}")
-    print(f"  progress  beam-ingest status {job.graph_id} {shlex.quote(job.dataset.path)} --watch")
+    print(f"  progress  beam-ingest status {job.graph_id} {shlex.quote(job.dataset.path)}{more} --watch")
     print(f"  stop      gcloud dataflow jobs cancel {job_id} --project={project} --region={region}")
 
 

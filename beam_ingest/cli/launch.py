@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from beam_ingest import flex, progress
+from beam_ingest.cli.arguments import DEFAULT_SETTINGS
 from beam_ingest.cli.display import print_submitted
 from beam_ingest.cli.graph import confirm_overwrite, job_of
 from beam_ingest.cli.template import parameters
@@ -42,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.yes = arguments.overwrite
     tags = {**settings.labels, **labels(job)}
     job_id = flex.launch(settings, job.store, parameters(arguments), options, tags)
-    print_submitted(job, settings.project, settings.region, job_id)
+    more = "" if arguments.settings == DEFAULT_SETTINGS else f" --settings={shlex.quote(arguments.settings)}"
+    print_submitted(job, settings.project, settings.region, job_id, more)
     if arguments.wait:
         _wait(job, settings, job_id)
     return 0

@@ -75,8 +75,9 @@ def test_make_run_dataflow(
     path = tmp_path / "minnie.yml"
     path.write_text(remote.read_text())
     words = (f"DATASET={path}", f"GRAPH_ID={graph_id}", "TEST=1")
+    made = tmp_path / "made" / "settings.json"
     ran = make(
-        tmp_path / "made" / "settings.json",
+        made,
         "run-dataflow",
         *words,
         "ARGS=--graph-version=2 --max_num_workers=7 --disk_size_gb=50 --experiments=x=1 --no_use_public_ips"
@@ -126,12 +127,12 @@ def test_make_run_dataflow(
     assert ran.stdout.splitlines() == [
         f"submitted graph {graph_id} to Dataflow as job {told['id']}",
         f"  job       https://console.cloud.google.com/dataflow/jobs/{REGION}/{told['id']}?project={PROJECT}",
-        f"  progress  beam-ingest status {graph_id} {path} --watch",
+        f"  progress  beam-ingest status {graph_id} {path} --settings={made} --watch",
         f"  stop      gcloud dataflow jobs cancel {told['id']} --project={PROJECT} --region={REGION}",
     ]
     assert not exists(graph_id)  # which the launcher makes
 
-    again = make(tmp_path / "made" / "settings.json", "run-dataflow", *words)
+    again = make(made, "run-dataflow", *words)
     assert again.returncode == 2
     assert f"active job named {told['jobName'] if 'jobName' in told else told['name']}" in again.stderr
 
@@ -415,6 +416,13 @@ IMPERSONATED = {
     "delegates": [],
 }
 """After `gcloud auth application-default login`, and with --impersonate-service-account besides."""
+FEDERATED = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/github",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    "token_url": "https://sts.googleapis.com/v1/token",
+    "credential_source": {"file": "token"},
+}
 
 
 def test_a_launch_says_who_one_is(
@@ -450,7 +458,13 @@ def test_every_client_acts_as_the_impersonated_account(
         storage_client.Client(project=PROJECT)._credentials,
     ]
     assert [credentials.service_account_email for credentials in found] == [LAUNCHER] * 3
+    # As google-github-actions/auth writes them.
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", PROJECT)
+    url = IMPERSONATED["service_account_impersonation_url"]
+    adc(tmp_path, {**FEDERATED, "service_account_impersonation_url": url}, monkeypatch)
+    assert identity.who() == LAUNCHER
     adc(tmp_path, OWN, monkeypatch)
+    assert identity.who() == identity.OWN
     assert identity.credentials(PROJECT).quota_project_id == PROJECT
     assert identity.credentials(PROJECT, "http://localhost:1").token is None
 
