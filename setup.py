@@ -29,6 +29,8 @@ setup(
         "cloud-files>=5,<7",
         "cloud-volume>=11,<13",
         "fastremap>=1.14,<2",
+        "compresso>=3.2,<4",
+        "crackle-codec>=0.30,<1",
     ],
     extras_require={
         "test": [

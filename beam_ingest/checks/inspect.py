@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from beam_ingest.graphene import Ids
 from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
-from beam_ingest.inputs.watershed import read_labels
+from beam_ingest.inputs.watershed import UndecodableError, has_voxels, read_labels
 from beam_ingest.layers.symmetry import Asymmetry
 
 UNREADABLE = "files that cannot be read"
@@ -126,6 +127,10 @@ class Inspector:
         )
         findings.problem(DISAGREE, Case.of(disagree))
 
+    @functools.cached_property
+    def _has_voxels(self) -> bool:
+        return has_voxels(self._job.ingest.dataset.watershed)
+
     def _cover(self, coords: Coordinates, edges: ChunkEdges, coverage: Coverage, findings: Findings) -> None:
         findings.counts["chunks"] += 1
         findings.counts["edges"] += len(edges)
@@ -142,14 +147,19 @@ class Inspector:
         dataset = self._job.ingest.dataset
         try:
             labels = read_labels(dataset.watershed, dataset.chunk_size, coords)
+        except UndecodableError as error:
+            findings.unchecked.add(f"{VOXELS}: {error}")
+            return
         except FileError as error:
             findings.problem(UNREADABLE, Case(str(error), dataset.watershed, chunk_name(coords)))
             return
-        if labels is None:
-            findings.unchecked.add(f"{VOXELS}: of some of the chunks none are there")
+        if labels.absent == labels.blocks and not self._has_voxels:
+            findings.unchecked.add(f"{VOXELS}: none are stored at {Folder(dataset.watershed).path('')}")
             return
-        found = cover_volume(self._grid, coords, supervoxels, labels)
-        findings.counts["chunks with voxels"] += 1
+        found = cover_volume(self._grid, coords, supervoxels, labels.ids)
+        findings.counts["chunks with voxels"] += labels.absent < labels.blocks
+        if labels.absent:
+            findings.counts["blocks that are not stored"] += labels.absent
         findings.counts["supervoxels with voxels"] += found.supervoxels.size
         place = Folder(dataset.watershed).path("")
         findings.note(UNMENTIONED, *_examples(place, coords, found.edgeless), count=found.edgeless.size)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import ConfigError
+from beam_ingest.errors import BeamIngestError, ConfigError
 from beam_ingest.files import FileError, Folder, silence_cloud_files
 from beam_ingest.graphene import ChunkGrid, Ids
 
@@ -81,19 +81,47 @@ def chunk_grid(dataset: Dataset, watershed: Watershed) -> ChunkGrid:
         raise ConfigError(f"{dataset.path}: {error}") from None
 
 
-def read_labels(url: str, chunk_size: tuple[int, int, int], coords: tuple[int, int, int]) -> Ids | None:
-    """The labels but 0 in a chunk's box of the precomputed volume at `url`, at mip 0.
+class UndecodableError(BeamIngestError):
+    """The volume's encoding needs a package that is not installed: nothing is wrong with the voxels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels in a chunk's box.
+
+    Attributes:
+      ids: all but 0, shape (n,), uint64, ascending.
+      blocks: how many blocks of the volume's storage the box touches.
+      absent: how many of them are not stored: background, as writers leave such blocks out.
+    """
+
+    ids: Ids
+    blocks: int
+    absent: int
+
+
+def has_voxels(url: str) -> bool:
+    """Whether any voxel of the volume at `url` is stored at mip 0; True where nobody can tell."""
+    folder = Folder(url)
+    (info,) = folder.read(["info"])
+    key = json.loads(info or b"{}")["scales"][0]["key"]
+    try:
+        return next(folder.names(f"{key}/"), None) is not None
+    except FileError:
+        return not folder.is_local
+
+
+def read_labels(url: str, chunk_size: tuple[int, int, int], coords: tuple[int, int, int]) -> Labels:
+    """The labels in a chunk's box of the precomputed volume at `url`, at mip 0.
 
     Args:
       url: the volume.
       chunk_size: voxels of a chunk along x, y and z.
       coords: the chunk's coordinates.
 
-    Returns:
-      Labels, shape (n,), uint64, ascending; None when voxels of the box are not there.
-
     Raises:
       FileError: when voxels are there but cannot be read.
+      UndecodableError: when a package that decodes them is not installed.
     """
     from cloudvolume import Bbox, CloudVolume  # slow
     from cloudvolume.datasource.precomputed.image import rx
@@ -101,15 +129,34 @@ def read_labels(url: str, chunk_size: tuple[int, int, int], coords: tuple[int, i
 
     silence_cloud_files()
     rx.print = lambda *_: None  # it tells on stdout about what it raises as well
+    found: set[int] = set()
+    absent = 0
     try:
         volume = CloudVolume(url, mip=0, progress=False)
         begin, end = np.array(volume.bounds.minpt), np.array(volume.bounds.maxpt)
         low = begin + np.array(coords) * chunk_size
         high = np.minimum(low + chunk_size, end)
-        found = volume.unique(Bbox(low, high), mip=0)  # without laying out the whole box in memory
-    except EmptyVolumeException:
-        return None
+        size = np.array(volume.chunk_size)
+        first, last = (low - begin) // size, -(-(high - begin) // size)
+        try:
+            found = volume.unique(Bbox(low, high), mip=0)  # without laying out the whole box in memory
+        except EmptyVolumeException:  # of at least one block: which ones is told one by one
+            for block in np.ndindex(*(last - first)):
+                corner = begin + (first + block) * size
+                box = Bbox(np.maximum(corner, low), np.minimum(corner + size, high))
+                try:
+                    found |= volume.unique(box, mip=0)
+                except EmptyVolumeException:
+                    absent += 1
+    except ImportError as error:
+        raise UndecodableError(f"{url}: {_first_line(error)}") from error
     except Exception as error:  # every protocol has its own
-        first_line = str(error).partition("\n")[0] or type(error).__name__
-        raise FileError(f"{url}: the voxels of chunk {'_'.join(map(str, coords))}: {first_line}") from error
-    return np.array(sorted({int(label) for label in found} - {0}), np.uint64)
+        raise FileError(
+            f"{url}: the voxels of chunk {'_'.join(map(str, coords))}: {_first_line(error)}"
+        ) from error
+    ids = np.array(sorted({int(label) for label in found} - {0}), np.uint64)
+    return Labels(ids, int(np.prod(last - first)), absent)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

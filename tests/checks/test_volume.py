@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from cloudvolume import CloudVolume
+from cloudvolume.chunks import NEEDS_INSTALL
 
 from tests.checks import ALL, checked, lines, problems
 from tests.conftest import GRID, Cli
@@ -24,20 +26,91 @@ EVERY = ("--sample", "16")
 def test_voxels_that_are_not_there(cli: Cli, dataset: Path) -> None:
     """The small dataset has an info alone."""
     found = checked(cli, dataset, ALL, status=0)
-    assert found["not_checked"] == ["the watershed's voxels: of some of the chunks none are there"]
+    where = f"the watershed's voxels: none are stored at {dataset.parent}/ws/"
+    assert found["not_checked"] == [where]
     assert "chunks with voxels" not in found["counts"]
-    assert "\nnot checked: the watershed's voxels: of some " in cli("check", dataset).out
+    assert f"\nnot checked: {where}\n" in cli("check", dataset).out
 
 
-def test_voxels_of_some_chunks(cli: Cli, sample: Path) -> None:
+def test_blocks_that_are_not_stored_are_background(cli: Cli, sample: Path) -> None:
+    """Writers leave them out; supervoxels of edges that should be there are not in the watershed."""
     volume = sample.parent / "ws" / "8_8_32"
     gone = [file for file in volume.iterdir() if file.name.startswith("0-16_0-16_")]
     assert len(gone) == 2
+    in_edges = load(sample.parent, GRID).chunks
+    lost = {
+        i
+        for coords in ((0, 0, 0), (0, 0, 1))
+        for edge in (*in_edges[coords].in_chunk, *in_edges[coords].cross, *in_edges[coords].between)
+        for i in edge[:2]
+        if files.chunk_of(i) == coords
+    }
     for file in gone:
         file.unlink()
-    found = checked(cli, sample, *EVERY, status=0)
+    found = checked(cli, sample, *EVERY)
+    assert {kind: tally["count"] for kind, tally in found["problems"].items()} == {ABSENT: len(lost)}
     assert found["counts"]["chunks with voxels"] == 14
-    assert len(found["not_checked"]) == 1
+    assert found["counts"]["blocks that are not stored"] == 2
+    assert found["not_checked"] == []
+
+
+def rewritten(sample: Path, **options: object) -> CloudVolume:
+    """The watershed of a sample in another layout of storage; the dataset names it."""
+    voxels = files.voxels(sample.parent)
+    info = CloudVolume.create_new_info(
+        num_channels=1, layer_type="segmentation", data_type="uint64", resolution=(8, 8, 32),
+        voxel_offset=(0, 0, 0), volume_size=voxels.shape[:3], **options,
+    )  # fmt: skip
+    folder = sample.parent / "other"
+    volume = CloudVolume(
+        f"file://{folder}", info=info, progress=False, delete_black_uploads=True, fill_missing=True
+    )
+    volume.commit_info()
+    volume[:, :, :] = voxels
+    sample.write_text(sample.read_text().replace("WATERSHED: ./ws", f"WATERSHED: {folder}"))
+    return volume
+
+
+def test_small_blocks_of_which_some_are_background(cli: Cli, sample: Path) -> None:
+    """Blocks of 4x4x4, in none of which a chunk ends; a chunk is black in one corner."""
+    before = checked(cli, sample, *EVERY, status=0)
+    volume = rewritten(sample, encoding="compressed_segmentation", chunk_size=(4, 4, 4))
+    box = np.asarray(volume[16:32, :16, 16:32])
+    labels = set(box.ravel().tolist()) - {0}
+    box[:8, :8, :4] = 0
+    lost = labels - set(box.ravel().tolist())
+    volume[16:32, :16, 16:32] = box
+    found = checked(cli, sample, *EVERY, status=1 if lost else 0)
+    stored = len(list((sample.parent / "other" / "8_8_32").iterdir()))
+    assert found["counts"]["blocks that are not stored"] == 16 * 64 - stored >= 4
+    assert found["counts"]["chunks with voxels"] == 16
+    assert found["not_checked"] == []
+    known = found["counts"]["supervoxels with voxels"]
+    assert known == before["counts"]["supervoxels with voxels"] - len(lost)
+
+
+@pytest.mark.parametrize("encoding", ["crackle", "compresso", "raw"])
+def test_every_encoding(cli: Cli, sample: Path, encoding: str) -> None:
+    before = checked(cli, sample, status=0)
+    rewritten(sample, encoding=encoding, chunk_size=(16, 16, 16))
+    after = checked(cli, sample, status=0)
+    assert after["counts"] == before["counts"]
+    assert {kind: note["count"] for kind, note in after["notes"].items()} == {
+        kind: note["count"] for kind, note in before["notes"].items()
+    }
+    assert after["not_checked"] == []
+
+
+def test_an_encoding_whose_package_is_not_installed(
+    cli: Cli, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewritten(sample, encoding="crackle", chunk_size=(16, 16, 16))
+    monkeypatch.setitem(NEEDS_INSTALL, "crackle", "crackle-codec")
+    found = checked(cli, sample, status=0)
+    (line,) = found["not_checked"]
+    assert line.startswith(f"the watershed's voxels: {(sample.parent / 'other').as_uri()}: ")
+    assert "crackle-codec" in line
+    assert "chunks with voxels" not in found["counts"]
 
 
 def test_voxels_that_cannot_be_read(cli: Cli, sample: Path) -> None:
