@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from beam_ingest import failures, progress, table
 from beam_ingest.clearing import blocks_around, clear_block
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import ConfigError, GraphExistsError
+from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.files import Folder
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.meta import encode_meta
+from beam_ingest.removal import check_removable, refuse_existing, remove_graph
 from beam_ingest.scope import BLOCK_LAYER, Scope
 from beam_ingest.stores import Store, open_store
 from beam_ingest.tablets import split_keys, tablet_count
@@ -152,7 +155,12 @@ def missing_folders(dataset: Dataset, raw: bool) -> list[str]:
 
 
 def start_job(
-    job: IngestJob, *, overwrite: bool = False, resume: bool = False, tablets: int | None = None
+    job: IngestJob,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    tablets: int | None = None,
+    before: Callable[[IngestJob], object] = lambda job: None,
 ) -> IngestJob:
     """Make the table with its manifest, meta and version rows, or take up an existing one.
 
@@ -161,6 +169,8 @@ def start_job(
       overwrite: remove a graph that is there; with raw input, replace edges and components files too.
       resume: take up a graph that was begun.
       tablets: how many parts a table of many servers begins with; by the estimated rows if None.
+      before: called with the job that is returned when all is checked, before a table is removed or made;
+        when it raises, neither happens. Not called when a graph is resumed.
 
     Returns:
       The job with its timestamp, ready for `beam_ingest.IngestGraph`.
@@ -168,7 +178,7 @@ def start_job(
     Raises:
       GraphExistsError: when the graph is there and neither `overwrite` nor `resume` is asked for.
       ConfigError: when it is to be resumed but was begun differently.
-      StoreError: when the store cannot be written.
+      StoreError: when the store cannot be written, or what is there is no graph that may be removed.
     """
     store = job.open_store()
     try:
@@ -177,8 +187,8 @@ def start_job(
         if not overwrite:
             refuse_existing(store)
         else:
-            store.drop()
-        store.create(_splits(job, tablets))
+            check_removable(store)
+        splits = _splits(job, tablets)
         job = replace(job, timestamp=int(time.time() * 1000) * 1000, replace_files=overwrite)
         manifest = progress.Manifest(
             graph_id=job.graph_id,
@@ -196,19 +206,24 @@ def start_job(
             table.single(table.META, table.META_KEY, meta),
             table.single(table.VERSION, table.VERSION_KEY, version),
         ]
-        store.write([*settings, *manifest.cells()], job.timestamp)
+        before(job)
+        if overwrite and remove_graph(store) and store.shared:
+            time.sleep(progress.OWNED_SECONDS)  # until every other job has noticed that its table is gone
+        _make_table(store, splits, [*settings, *manifest.cells()], job.timestamp)
         return job
     finally:
         store.close()
 
 
-def refuse_existing(store: Store) -> None:
-    """Raise a `GraphExistsError` when a graph is there already."""
-    if store.exists():
-        raise GraphExistsError(
-            f"{store.place}: a graph is there already; --resume finishes it, "
-            "--overwrite builds it anew, another --store keeps it"
-        )
+def _make_table(store: Store, splits: list[bytes], cells: table.Cells, timestamp: int) -> None:
+    """Make a table with its first cells, or none: without its manifest it would only be in the way."""
+    store.create(splits)
+    try:
+        store.write(cells, timestamp)
+    except BaseException:
+        with suppress(StoreError):
+            store.drop()
+        raise
 
 
 def _resume(job: IngestJob, store: Store) -> IngestJob:
@@ -229,7 +244,7 @@ def _resume(job: IngestJob, store: Store) -> IngestJob:
             differs = f"{_NAMES[name]} {begun[name]}, not {value}" if plain else _changed_line(manifest, job)
             raise ConfigError(
                 f"{store.place}: it was begun with {differs}; "
-                "resume it as it was begun, or build it anew with --overwrite"
+                "resume it as it was begun, or build it from scratch with --overwrite"
             )
     _take_back(job, store, manifest.timestamp)
     failures.clear_failures(store)
@@ -257,10 +272,10 @@ def _splits(job: IngestJob, tablets: int | None = None) -> list[bytes]:
 def _clear(job: IngestJob, store: Store, timestamp: int) -> None:
     """Remove all but what the job began with."""
     kept = store.read_rows([table.META_KEY, table.VERSION_KEY, progress.MANIFEST_KEY])
-    store.drop()
-    store.create(_splits(job))
     cells = [table.single(name, key, cell.value) for key, row in kept.items() for name, cell in row.items()]
-    store.write(cells, timestamp)
+    splits = _splits(job)
+    remove_graph(store)
+    _make_table(store, splits, cells, timestamp)
 
 
 def _changed_line(manifest: progress.Manifest, job: IngestJob) -> str:

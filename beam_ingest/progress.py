@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 from zlib import crc32
@@ -199,22 +201,78 @@ class Manifest:
         return [table.single(_MANIFEST, MANIFEST_KEY, json.dumps(asdict(self)).encode())]
 
 
-def check_ours(store: Store, timestamp: int) -> None:
-    """Make sure that no other job has taken over the table since this one began.
+OWNED_SECONDS = 5.0
+"""How long a writer to a shared table takes it for its own after it has looked: all writers read one row."""
+APPEAR_SECONDS = 60.0
+"""How long a manifest is waited for that was written a moment ago, maybe to another cluster."""
 
-    Raises:
-      StoreError: when the manifest is gone, or has another timestamp.
+
+class Ownership:
+    """Whether a table is still that of the job which made it; asked before each write.
+
+    Args:
+      store: the table.
+      timestamp: of the job's manifest, microseconds.
     """
-    cell = store.read_rows([MANIFEST_KEY]).get(MANIFEST_KEY, {}).get(_MANIFEST)
-    if cell is None or cell.timestamp != timestamp:
-        raise StoreError(
-            f"{store.place}: another job has begun this graph anew; only that one may write to it"
+
+    def __init__(self, store: Store, timestamp: int) -> None:
+        self._store = store
+        self._timestamp = timestamp
+        self._seen = -math.inf
+
+    def check(self) -> None:
+        """Make sure that no other job has taken over the table since this one began.
+
+        Raises:
+          StoreError: when another one has, or when there is no manifest.
+        """
+        if self._store.shared and time.monotonic() < self._seen + OWNED_SECONDS:
+            return
+        give_up, pause = time.monotonic() + APPEAR_SECONDS, 0.5
+        while True:
+            asked = time.monotonic()
+            cell = self._store.read_rows([MANIFEST_KEY]).get(MANIFEST_KEY, {}).get(_MANIFEST)
+            if cell is not None and cell.timestamp == self._timestamp:
+                self._seen = asked
+                return
+            # An older one is that of the table which ours takes the place of.
+            newer = cell is not None and cell.timestamp > self._timestamp
+            if newer or not self._store.shared or asked >= give_up:
+                raise self._failure(cell is None)
+            time.sleep(pause)
+            pause = min(2 * pause, 5.0)
+
+    def _failure(self, absent: bool) -> StoreError:
+        place = self._store.place
+        if not absent:
+            return StoreError(
+                f"{place}: another job has begun this graph from scratch; only that one may write to it"
+            )
+        if not self._store.shared:
+            return StoreError(f"{place}: its manifest is gone; somebody has removed it")
+        return StoreError(
+            f"{place}: its manifest is not there after {APPEAR_SECONDS:.0f} s: somebody has removed it, or "
+            "it has not come to this cluster yet; write through an app profile with single-cluster routing "
+            "(--bigtable-app-profile)"
         )
 
 
 def digest(text: str) -> str:
     """What tells two dataset files apart."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def has_manifest(store: Store) -> bool:
+    """Whether the table was made by this program, in whatever version."""
+    return _MANIFEST in store.read_rows([MANIFEST_KEY]).get(MANIFEST_KEY, {})
+
+
+def no_manifest(store: Store) -> str:
+    """What to say of a table without a manifest: it is not known to be ours, so it is left as it is."""
+    return (
+        f"{store.place}: it has no manifest: it was not made by beam-ingest, or its making was interrupted "
+        f"at once; if nothing in it is needed, remove it with `{store.removal_command}`"
+    )
 
 
 def read_manifest(store: Store) -> Manifest:
@@ -225,15 +283,12 @@ def read_manifest(store: Store) -> Manifest:
     """
     row = store.read_rows([MANIFEST_KEY]).get(MANIFEST_KEY)
     if row is None or _MANIFEST not in row:
-        raise StoreError(
-            f"{store.place}: it has no manifest: it was not made by beam-ingest, or was interrupted at "
-            "once; --overwrite builds the graph anew"
-        )
+        raise StoreError(no_manifest(store))
     try:
         content = json.loads(row[_MANIFEST].value)
         return Manifest(**(content | {"chunks": tuple(content["chunks"])}))
     except (ValueError, TypeError, KeyError):
         raise StoreError(
             f"{store.place}: its manifest is of another version of beam-ingest; "
-            "--overwrite builds the graph anew"
+            "--overwrite builds the graph from scratch"
         ) from None

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
 import grpc
@@ -214,12 +214,25 @@ def _timed(tick: Callable[[], None]) -> float:
     return time.monotonic() - start
 
 
-def submit_job(job: IngestJob, options: Mapping[str, Any]) -> str | None:
-    """Hand a started job to Dataflow and return without waiting for it.
+class Submission(NamedTuple):
+    """A job that Dataflow has.
 
-    Returns:
-      The id of the Dataflow job; None when only its description was to be written
-      (``--template_location``, as a flex template's launcher asks).
+    Attributes:
+      job_id: its id; None when only its description was to be written (``--template_location``, as a
+        flex template's launcher asks).
+      cancel: stops it.
+    """
+
+    job_id: str | None
+    cancel: Callable[[], object]
+
+
+def submit_job(job: IngestJob, options: Mapping[str, Any]) -> Submission:
+    """Hand a job to Dataflow and return without waiting for it.
+
+    Args:
+      job: the job, with its timestamp.
+      options: options of Apache Beam by name.
 
     Raises:
       SubmitError: when Dataflow does not take it.
@@ -229,7 +242,9 @@ def submit_job(job: IngestJob, options: Mapping[str, Any]) -> str | None:
     except Exception as error:  # of Beam, of Cloud Storage or of Dataflow
         text = " ".join(str(error).split())
         raise SubmitError(f"graph {job.graph_id}: the job cannot be submitted: {text}") from error
-    return result.job_id() if result.has_job else None
+    if not result.has_job:
+        return Submission(None, lambda: None)
+    return Submission(result.job_id(), result.cancel)
 
 
 def _build_job(job: IngestJob, options: Mapping[str, Any], pipeline: beam.Pipeline) -> None:

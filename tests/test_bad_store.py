@@ -31,8 +31,8 @@ def test_graph_exists_already(cli: Cli, dataset: Path) -> None:
     before = store_of(dataset).read_bytes()
     line = cli.refused("graph", "g", dataset, status=1)
     assert line == (
-        f"{store_of(dataset)}: a graph is there already; --resume finishes it, --overwrite builds it anew, "
-        "another --store keeps it"
+        f"{store_of(dataset)}: a graph is there already; --resume finishes it, --overwrite builds it from "
+        "scratch, another --store keeps it"
     )
     assert store_of(dataset).read_bytes() == before
 
@@ -79,13 +79,21 @@ def write_other_cells(path: Path) -> None:
         connection.commit()
 
 
+def write_view(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (row_key, family, qualifier, timestamp, value)")
+        connection.execute("CREATE VIEW cells AS SELECT * FROM mine")
+        connection.commit()
+
+
 @pytest.mark.parametrize("options", [[], ["--overwrite"], ["--resume"]])
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (write_text, "file is not a database"),
-        (write_other_tables, "expected a graph (an SQLite table 'cells'), found other tables; it is left as"),
-        (write_other_cells, "expected a graph (an SQLite table 'cells'), found other tables; it is left as"),
+        (write_other_tables, "expected a graph (an SQLite table 'cells'), found the table 'letters'; it is"),
+        (write_other_cells, "expected a graph (an SQLite table 'cells'), found one with other columns; it"),
+        (write_view, "expected a graph (an SQLite table 'cells'), found the table 'mine', the view 'cells'"),
     ],
 )
 def test_store_is_somebody_elses_file(
@@ -191,6 +199,10 @@ def test_graph_that_cannot_be_written(cli: Cli, shared: Path) -> None:
         assert comparable(store) == before
     assert cli("status", "g", shared, *option).out.startswith("2       : 15 / 16\n")
 
+    line = cli.refused("graph", "g", shared, *option, "--overwrite", status=1)
+    assert line == f"{store}: it is not removed: the file is read-only; choose another path"
+    assert comparable(store) == before
+    store.chmod(0o644)
     store.parent.chmod(0o555)
     line = cli.refused("graph", "g", shared, *option, "--overwrite", status=1)
     assert line.startswith(f"{store}: the SQLite graph cannot be ")

@@ -40,7 +40,7 @@ def test_a_job_whose_graph_is_begun_anew_stops(sample: Path, tmp_path: Path) -> 
     job = make_job("g", Dataset.from_file(sample), f"sqlite:{store}", graph_version=2)
     first = start_job(job)
     second = start_job(job, overwrite=True)
-    with pytest.raises(StoreError, match="another job has begun this graph anew"):
+    with pytest.raises(StoreError, match="another job has begun this graph from scratch"):
         run_job(first, {})
     assert timestamps(store) == {second.timestamp}
     run_job(second, {})
@@ -215,7 +215,7 @@ def test_resume_with_other_options(
     line = cli.refused("graph", graph, begun, "--resume", *options)
     assert line == (
         f"{store_of(begun)}: it was begun with {difference}; "
-        "resume it as it was begun, or build it anew with --overwrite"
+        "resume it as it was begun, or build it from scratch with --overwrite"
     )
     assert comparable(store_of(begun)) == before
 
@@ -236,7 +236,7 @@ def test_resume_with_another_dataset_file(cli: Cli, begun: Path, old: str, new: 
     line = cli.refused("graph", "g", begun, "--resume")
     assert line == (
         f"{store_of(begun)}: it was begun with {difference}{begun}, not '{new}'; "
-        "resume it as it was begun, or build it anew with --overwrite"
+        "resume it as it was begun, or build it from scratch with --overwrite"
     )
     assert comparable(store_of(begun)) == before
 

@@ -172,7 +172,7 @@ def _add_graph_options(parser: _Parser) -> None:
     existing.add_argument(
         "--overwrite",
         action="store_true",
-        help="build a graph that is there again; with --raw, replace edges and components files",
+        help="remove a graph that is there first; with --raw, replace edges and components files",
     )
     existing.add_argument(
         "--resume", action="store_true", help="finish a graph that was begun with the same options"

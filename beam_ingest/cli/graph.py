@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from beam_ingest import progress
@@ -15,7 +17,9 @@ from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, StoppedError, SubmitError
 from beam_ingest.job import IngestJob, make_job, start_job
+from beam_ingest.removal import check_removable
 from beam_ingest.run import (
+    Submission,
     check_options,
     default_workers,
     is_local,
@@ -29,7 +33,7 @@ from beam_ingest.tablets import check_tablets
 
 def run(arguments: argparse.Namespace) -> int:
     """Build a graph."""
-    start = time.monotonic()
+    begun = time.monotonic()
     job = job_of(arguments, Dataset.from_file(arguments.dataset))
     options = dict(arguments.beam)
     if is_dataflow(options):
@@ -39,20 +43,21 @@ def run(arguments: argparse.Namespace) -> int:
     check_options(options)
     if arguments.overwrite:
         confirm_overwrite(job, arguments.yes)
-    job = start_job(
-        job,
-        overwrite=arguments.overwrite,
-        resume=arguments.resume,
-        tablets=arguments.bigtable_tablets,
+    start = partial(
+        start_job, overwrite=arguments.overwrite, resume=arguments.resume, tablets=arguments.bigtable_tablets
     )
+    if is_dataflow(options) and not arguments.resume:
+        _submit(job, options, start)
+        return 0
+    job = start(job)
     store = job.open_store()
     if job.resume and progress.is_finished(store, Scope(job.grid, job.test)):
         print(f"graph {job.graph_id} is complete already: nothing to resume")
         return 0
     if is_dataflow(options):
-        _submit(job, store, options)
+        _print_submitted(job, submit_job(job, options), options)
         return 0
-    return _build(job, store, options, start)
+    return _build(job, store, options, begun)
 
 
 def job_of(arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
@@ -73,21 +78,38 @@ def job_of(arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
     return job
 
 
-def _submit(job: IngestJob, store: Store, options: dict[str, Any]) -> None:
-    """Hand the job to Dataflow, and say how to follow it."""
+def _submit(job: IngestJob, options: dict[str, Any], start: Callable[..., IngestJob]) -> None:
+    """Hand the job to Dataflow, make its table, and say how to follow it.
+
+    In this order, since a job that Dataflow refuses must not cost the graph that is there. The table is
+    ready long before the first worker is.
+    """
+    submitted: list[Submission] = []
     try:
-        job_id = submit_job(job, options)
-    except SubmitError:
-        if not job.resume:
-            store.drop()  # made a moment ago, and empty: it would only be in the way of the next try
+        job = start(job, before=lambda started: submitted.append(submit_job(started, options)))
+    except BaseException as error:
+        if submitted:
+            _cancel(submitted[0], error)
         raise
-    if job_id is None:
+    _print_submitted(job, submitted[0], options)
+
+
+def _cancel(submission: Submission, error: BaseException) -> None:
+    """Stop a job that has no table, because of `error`."""
+    try:
+        submission.cancel()
+    except Exception as other:  # of Dataflow, or of the way to it
+        raise SubmitError(f"{error}; cancel job {submission.job_id}, which goes on: {other}") from error
+
+
+def _print_submitted(job: IngestJob, submission: Submission, options: dict[str, Any]) -> None:
+    if submission.job_id is None:
         print(f"wrote the job's description to {options['template_location']}")
     else:
-        print_submitted(job, options["project"], options["region"], job_id)
+        print_submitted(job, options["project"], options["region"], submission.job_id)
 
 
-def _build(job: IngestJob, store: Store, options: dict[str, Any], start: float) -> int:
+def _build(job: IngestJob, store: Store, options: dict[str, Any], begun: float) -> int:
     """Run the job to its end, and say what it built."""
     display = ProgressDisplay(store, job)
     try:
@@ -101,7 +123,7 @@ def _build(job: IngestJob, store: Store, options: dict[str, Any], start: float) 
             f"graph {job.graph_id}: the run ended before every chunk was built; --resume finishes it"
         )
     store.finish()
-    print_summary(job, store.place, status, time.monotonic() - start)
+    print_summary(job, store.place, status, time.monotonic() - begun)
     return 0
 
 
@@ -110,8 +132,10 @@ def confirm_overwrite(job: IngestJob, yes: bool) -> None:
 
     Raises:
       ConfigError: when the answer is not its name, or nobody can be asked.
+      StoreError: when it is not a graph that may be removed.
     """
     store = job.open_store()
+    check_removable(store)
     if yes or not store.shared or not store.exists():
         return
     advice = f"{store.place} is not removed; type its name when asked, or add --yes"

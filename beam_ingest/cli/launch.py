@@ -19,7 +19,8 @@ from beam_ingest.errors import ConfigError, StoreError, SubmitError
 from beam_ingest.failures import summarise
 from beam_ingest.files import Folder
 from beam_ingest.identity import who
-from beam_ingest.job import IngestJob, refuse_existing
+from beam_ingest.job import IngestJob
+from beam_ingest.removal import refuse_existing
 from beam_ingest.settings import Settings
 
 

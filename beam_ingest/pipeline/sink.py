@@ -86,6 +86,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._tally = PerProcess(partial(Tally, HOPELESS_CHUNKS))
         self._build_ms = beam.metrics.Metrics.distribution(namespace, "build_ms")
         self._store: Store
+        self._ownership: progress.Ownership
         self._sender: ThreadPoolExecutor
         self._units: list[WriteUnit]
         self._sent: deque[Future[tuple[Counts, list[WriteReport]]]]
@@ -93,6 +94,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._store = self._job.open_store()
+        self._ownership = progress.Ownership(self._store, self._job.timestamp)
         # Sends while the bundle's thread builds: a store is mostly waited for.
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="sender")
         self._sent = deque()
@@ -159,7 +161,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         halt.check()
         timestamp = self._job.timestamp
         fresh = units
-        progress.check_ours(self._store, timestamp)
+        self._ownership.check()
         checksums = {unit.mark: progress.checksum(unit.cells) for unit in units if unit.mark}
         if self._job.resume:
             done = progress.read_done(self._store, list(checksums))

@@ -68,9 +68,18 @@ class Store(ABC):
           splits: row keys at which a store of many servers may divide it from the start.
         """
 
+    @property
+    @abstractmethod
+    def removal_command(self) -> str:
+        """What people type to remove the table themselves."""
+
+    @abstractmethod
+    def check_removable(self) -> None:
+        """Raise when the table is protected, or when things that no graph has would go with it."""
+
     @abstractmethod
     def drop(self) -> None:
-        """Remove the table and all it holds, if it is there."""
+        """Remove the table and all it holds, if it is there; raises as `check_removable` does."""
 
     @abstractmethod
     def write(self, cells: Cells, timestamp: int) -> WriteReport:

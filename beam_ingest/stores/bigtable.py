@@ -132,7 +132,26 @@ class BigtableStore(Store):
         with self._errors("created"):
             self._open().create(initial_split_keys=list(splits), column_families=rules)
 
+    @property
+    def removal_command(self) -> str:
+        project, instance, table = self._names
+        return f"gcloud bigtable tables delete {table} --instance={instance} --project={project}"
+
+    def check_removable(self) -> None:
+        with self._errors("looked up"):
+            try:
+                found = self._open().list_column_families()
+            except NotFound:
+                return
+        others = sorted(set(found) - {family.name for family in FAMILIES})
+        if others:
+            raise StoreError(
+                f"{self.place}: it is not removed: besides a graph it has the column families "
+                f"{', '.join(others)}; choose another graph id, or remove it with `{self.removal_command}`"
+            )
+
     def drop(self) -> None:
+        self.check_removable()
         with self._errors("removed"):
             try:
                 self._open().delete()

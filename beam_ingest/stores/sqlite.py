@@ -9,7 +9,9 @@ SQLite client read the file while it is written, also from several processes.
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -18,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from beam_ingest.errors import StoreError
+from beam_ingest.file_kind import kind_of
 from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
 from beam_ingest.table import Cells, Column, ColumnName, merged
 
@@ -32,6 +35,10 @@ CREATE TABLE cells (
 ) WITHOUT ROWID
 """
 _COLUMNS = {"row_key", "family", "qualifier", "timestamp", "value"}
+_TABLE = ("table", "cells")
+_OBJECTS = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+"""Everything that was made in the file, but for what SQLite keeps for itself, such as statistics."""
+_SHOWN = 3
 _INSERT = """
 INSERT OR REPLACE INTO cells (row_key, family, qualifier, timestamp, value)
 SELECT substr(:keys, 1 + key * :width, :width), :family, :qualifier, :timestamp,
@@ -70,6 +77,7 @@ class SQLiteStore(Store):
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path).absolute()
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     @property
     def place(self) -> str:
@@ -79,17 +87,17 @@ class SQLiteStore(Store):
         with self._errors("read"):
             if not self._path.exists():
                 return False
-            if self._path.is_dir():
-                raise StoreError(f"{self.place}: expected an SQLite file, found a folder")
+            self._check_kind()
             connection = self._open()
-            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            there = set(connection.execute(_OBJECTS))
             columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('cells')")}
-        if tables and columns != _COLUMNS:
+        found = _listed(there) if _TABLE not in there else "one with other columns"
+        if there and (_TABLE not in there or columns != _COLUMNS):
             raise StoreError(
-                f"{self.place}: expected a graph (an SQLite table 'cells'), found other tables; "
+                f"{self.place}: expected a graph (an SQLite table 'cells'), found {found}; "
                 "it is left as it is: choose another path"
             )
-        return bool(tables)
+        return bool(there)
 
     def create(self, splits: Sequence[bytes] = ()) -> None:
         with self._errors("created"):
@@ -98,12 +106,35 @@ class SQLiteStore(Store):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(_SCHEMA)
 
+    @property
+    def removal_command(self) -> str:
+        return f"rm {shlex.quote(str(self._path))}"
+
+    def check_removable(self) -> None:
+        if not self.exists():
+            return
+        with self._errors("read"):
+            others = set(self._open().execute(_OBJECTS)) - {_TABLE}
+            # The mode, not os.access: root may write to every file, and is asked not to all the same.
+            protected = not self._path.stat().st_mode & 0o222
+        if others:
+            raise StoreError(
+                f"{self.place}: it is not removed: besides a graph it holds {_listed(others)}; "
+                "choose another path, or take them out"
+            )
+        if protected:
+            raise StoreError(f"{self.place}: it is not removed: the file is read-only; choose another path")
+
     def drop(self) -> None:
-        self.exists()  # raises when it is somebody's file that is no graph
+        if not self.exists():
+            return
+        self.check_removable()
         self.close()
         with self._errors("removed"):
+            # Of a link, what it leads to: the graph that follows goes there as well.
+            file = os.path.realpath(self._path)
             for suffix in ("", "-wal", "-shm", "-journal"):
-                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+                Path(file + suffix).unlink(missing_ok=True)
 
     def write(self, cells: Cells, timestamp: int) -> WriteReport:
         with self._errors("written"):
@@ -158,7 +189,16 @@ class SQLiteStore(Store):
                 # Later timestamps come later, and the last one stays.
                 yield key, {ColumnName(f, bytes(q)): Cell(value, at) for _, f, q, value, at in cells}
 
+    def _check_kind(self) -> None:
+        """Refuse what is no file before it is opened: opening a pipe waits for its other end."""
+        mode = self._path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise StoreError(f"{self.place}: expected an SQLite file, found {kind_of(mode)}")
+
     def _open(self, create: bool = False) -> sqlite3.Connection:
+        # A file that was removed or replaced is let go: nothing is read from it or written to it any more.
+        if self._connection is not None and self._file_now() != self._file:
+            self.close()
         if self._connection is None:
             mode = "rwc" if create else ("rw" if os.access(self._path, os.W_OK) else "ro")
             self._connection = sqlite3.connect(
@@ -170,7 +210,16 @@ class SQLiteStore(Store):
             )
             for pragma in _PRAGMAS:
                 self._connection.execute(f"PRAGMA {pragma}")
+            self._file = self._file_now()
         return self._connection
+
+    def _file_now(self) -> tuple[int, int] | None:
+        """What tells the file at the path from one that takes its place; None if there is none."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     @contextmanager
     def _errors(self, done: str) -> Iterator[None]:
@@ -180,7 +229,14 @@ class SQLiteStore(Store):
             raise StoreError(f"{self.place}: the SQLite graph cannot be {done}: {error}") from error
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_path": self._path, "_connection": None}
+        return {"_path": self._path, "_connection": None, "_file": None}
+
+
+def _listed(objects: set[tuple[str, str]]) -> str:
+    """Tables, views and the like, for people."""
+    names = [f"the {kind} '{name}'" for kind, name in sorted(objects)]
+    more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    return ", ".join(names[:_SHOWN] + more)
 
 
 def _pieces(column: Column) -> Iterator[Column]:

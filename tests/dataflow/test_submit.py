@@ -17,6 +17,7 @@ from beam_ingest.dataflow import max_workers
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.progress import Counts, chunk_key, done_cells, read_manifest
 from beam_ingest.stores.base import Row, Store
+from tests.bigtable import Plan
 from tests.bigtable.emulator import Emulator
 from tests.conftest import Cli
 from tests.dataflow.clusters import ClustersProxy
@@ -341,3 +342,28 @@ def test_flexrs_goes_without_hints(
     (job,) = dataflow.posted_jobs
     assert job.environment.flex_resource_scheduling_goal.name == "FLEXRS_COST_OPTIMIZED"
     assert not any(ram_of_layers(posted_pipeline(storage, job)).values())
+
+
+def test_a_refused_job_costs_no_graph(
+    cli: Cli, remote: Path, graph_id: str, dataflow: DataflowEndpoint, clusters: ClustersProxy
+) -> None:
+    """Neither one that is finished nor one that another job is at work on."""
+    command = ("graph", graph_id, remote, *options(dataflow))
+    assert cli(*command).status == 0
+    before = read_manifest(open_store(f"bigtable:{PROJECT}/{INSTANCE}/{graph_id}/"))
+    overwrite = (*command, "--overwrite", "--yes", "--graph-version=2")
+    assert "active job named" in cli.refused(*overwrite, status=1)
+    dataflow.set_state(dataflow.jobs[0]["id"], "JOB_STATE_DONE")
+    dataflow.refusal = Refusal(403, "the caller may not create jobs")
+    assert "may not create jobs" in cli.refused(*overwrite, status=1)
+    assert read_manifest(open_store(f"bigtable:{PROJECT}/{INSTANCE}/{graph_id}/")) == before
+
+
+def test_a_job_whose_table_cannot_be_made_is_cancelled(
+    cli: Cli, remote: Path, graph_id: str, dataflow: DataflowEndpoint, clusters: ClustersProxy
+) -> None:
+    clusters.plan = Plan(bad_row=lambda key: key == b"beam_ingest")
+    message = cli.refused("graph", graph_id, remote, *options(dataflow), status=1)
+    assert "INVALID_ARGUMENT" in message
+    assert [job["currentState"] for job in dataflow.jobs] == ["JOB_STATE_CANCELLING"]
+    assert not exists(graph_id)
