@@ -18,7 +18,8 @@ SETTINGS := build/settings.json
 METADATA = $(dir $(SETTINGS))metadata.json
 setting = $(shell $(BIN)/python -c 'import json; print(json.load(open("$(SETTINGS)"))["$(1)"]["value"])')
 BUILDER ?= cloud
-TAG ?= $(shell git describe --always --dirty=-$$(date +%s))
+# Told once, or the template of a dirty tree would name an image of another second.
+TAG := $(or $(TAG),$(shell git describe --always --dirty=-$$(date +%s)))
 IMAGE = $(call setting,image):$(TAG)
 TEMPLATE = $(call setting,template_location)
 TEMPLATE_OF_TAG = $(TEMPLATE:.json=-$(TAG).json)

@@ -107,6 +107,22 @@ def test_gcloud_takes_the_template(gcloud: Gcloud, storage: StorageEmulator, tmp
     assert json.loads(yaml.safe_load(printed))["metadata"] == template.metadata()
 
 
+def test_image_and_template_have_one_tag(tmp_path: Path) -> None:
+    """Of a dirty tree it names the second: that of the template was another than the image's."""
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\necho x >> {tmp_path / 'calls'}\necho tag-$(wc -l < {tmp_path / 'calls'})\n")
+    fake.chmod(0o755)
+    path = {"PATH": f"{fake.parent}{os.pathsep}{os.environ['PATH']}"}
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps(SETTINGS))
+    made = make("-n", "-o", "settings", "template", f"SETTINGS={settings}", environment=path)
+    assert made.returncode == 0, made.stderr
+    image = IMAGE.rpartition(":")[0]
+    assert set(re.findall(f"{image}:([\\w-]+)", made.stdout)) == {"tag-1"}
+    assert "beam_ingest-tag-1.json" in made.stdout
+
+
 def test_rolling_back_to_an_earlier_template(
     gcloud: Gcloud, storage: StorageEmulator, tmp_path: Path
 ) -> None:
