@@ -18,7 +18,7 @@ from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
 from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
-from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name
+from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name, edges_folder
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.atomic import build_atomic_chunk
 from beam_ingest.layers.parent import UnknownPartnerError, build_parent_chunk
@@ -104,7 +104,7 @@ class Builder:
 
     def read(self, chunks: list[Coordinates]) -> list[Content]:
         """The files of chunks: edges, components, edges, components, …"""
-        edges, components = self._folder(self._job.dataset.edges), self._folder(self._job.dataset.components)
+        edges, components = self._folders()
         calls = [
             (edges, [edges_file_name(coords) for coords in chunks]),
             (components, [components_file_name(coords) for coords in chunks]),
@@ -236,14 +236,14 @@ class Builder:
         """Paths, for messages, of the files that the edges and components of a chunk come from."""
         source = self._job.dataset
         if self._job.raw:
-            raw = self._folder(source.agglomeration)
+            raw = Folder(str(source.agglomeration))
             return raw.path("chunked_rg"), raw.path("remap")
-        edges, components = self._folder(source.edges), self._folder(source.components)
+        edges, components = self._folders()
         return edges.path(edges_file_name(coords)), components.path(components_file_name(coords))
 
-    def _folder(self, url: str | None) -> Folder:
-        assert url is not None, "IngestJob checks that its inputs are named"
-        return Folder(url)
+    def _folders(self) -> tuple[Folder, Folder]:
+        source = self._job.dataset
+        return edges_folder(str(source.edges)), Folder(str(source.components))
 
     def _messages(
         self, chunk_id: int, state: Message, halos: list[tuple[int, Message]]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from beam_ingest.errors import ConfigError
+from beam_ingest.files import local_path
 from beam_ingest.job import IngestJob
 from beam_ingest.scope import Scope
 from beam_ingest.version import __version__
@@ -86,7 +87,7 @@ def check_places(job: IngestJob) -> None:
     if job.raw:
         inputs["ingest_config.AGGLOMERATION"] = source.agglomeration
     for key, url in inputs.items():
-        if url is not None and url.startswith("file:"):
+        if url is not None and local_path(url) is not None:
             raise ConfigError(
                 f"{source.path}: {key}: expected a URL that Dataflow's workers can open, such as gs://, "
                 f"found {url}"

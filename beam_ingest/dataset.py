@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import yaml
 
 from beam_ingest.errors import ConfigError
-from beam_ingest.files import FileError, Folder
+from beam_ingest.files import FileError, Folder, PlaceError, folder_of, resolve
 from beam_ingest.graphene import FANOUT
 
 DATA_VERSIONS = (2, 3, 4)
@@ -115,7 +115,7 @@ class Dataset:
             text=text,
             edges=source.url("EDGES", None),
             components=source.url("COMPONENTS", None),
-            watershed=source.url("WATERSHED").removeprefix("precomputed://"),
+            watershed=source.url("WATERSHED"),
             data_version=data_version,
             cv_mip=source.integer("CV_MIP", 0),
             chunk_size=graph.triple("CHUNK_SIZE"),
@@ -130,26 +130,10 @@ class Dataset:
         )
 
 
-_PROTOCOLS = ("file", "gs", "s3", "http", "https", "mem")
-
-
-def _known_protocol(url: str) -> bool:
-    if url.partition("://")[0] in _PROTOCOLS:
-        return True
-    from cloudfiles import paths  # knows aliases too, also users' own: a slow import
-
-    return paths.get_protocol(url) is not None
-
-
 def _read(path: str) -> str:
     try:
         if "://" in path:
-            if not _known_protocol(path):
-                raise ConfigError(
-                    f"{path}: expected a path or a URL of a protocol that cloud-files knows, such as gs://"
-                )
-            folder, _, name = path.rpartition("/")
-            (content,) = Folder(folder).read([name])
+            (content,) = Folder(folder_of(path)).read([resolve(path).rpartition("/")[2]])
             if content is None:
                 raise ConfigError(f"{path}: no such dataset file")
             return content.decode("utf-8")
@@ -235,22 +219,16 @@ class _Section:
         return (value[0], value[1], value[2])
 
     def url(self, key: str, default: Any = _MISSING) -> Any:
-        """A URL; local paths, relative ones from the file's folder, become ``file://`` URLs."""
+        """A URL as `resolve` gives it; relative paths begin in the file's folder."""
         if self.content.get(key) == "":  # PyChunkedGraph's own examples leave paths empty
             self.content = {k: v for k, v in self.content.items() if k != key}
         value = self.text(key, default)
         if value is default:
             return value
-        if "://" in value:
-            if not _known_protocol(value.removeprefix("precomputed://")):
-                self.wrong(
-                    key, "a path or a URL of a protocol that cloud-files knows, such as gs:// or s3://"
-                )
-            return value.rstrip("/")
-        folder = self._path.rpartition("/")[0] if "://" in self._path else ""
-        if folder:
-            return f"{folder}/{value.removeprefix('./')}".rstrip("/")
-        return (Path(self._path).parent / value).resolve().as_uri()
+        try:
+            return resolve(value, folder_of(self._path))
+        except PlaceError as error:
+            self.wrong(key, error.expected)
 
 
 def _kind(value: object) -> str:

@@ -23,7 +23,7 @@ def ingest(dataset: Path, store: Path, *options: str, graph_id: str = "graph") -
 def read_cells(store: Path, own: bool = False) -> Cells:
     """Every cell of an SQLite graph as any client reads it, the program's own rows only if asked for."""
     query = "SELECT row_key, family, qualifier, value FROM cells"
-    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True) as connection:
         rows = connection.execute(query).fetchall()
     cells = {(bytes(key), family, bytes(qualifier)): value for key, family, qualifier, value in rows}
     assert len(cells) == len(rows), "a cell has two versions"
@@ -41,7 +41,7 @@ def comparable(store: Path) -> Cells:
 
 def timestamps(store: Path) -> set[int]:
     """The timestamps of all cells."""
-    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True) as connection:
         return {at for (at,) in connection.execute("SELECT DISTINCT timestamp FROM cells")}
 
 

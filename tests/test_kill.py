@@ -45,7 +45,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 def stored(path: Path) -> int:
     """Cells in a store, which may not be there yet."""
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as connection:
             return int(connection.execute("SELECT count(*) FROM cells").fetchone()[0])
     except sqlite3.OperationalError:
         return 0

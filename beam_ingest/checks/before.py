@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from beam_ingest.checks.findings import CONFIGURATION, Case, Findings
 from beam_ingest.checks.regions import bucket_location, is_within
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
-from beam_ingest.files import FileError
+from beam_ingest.files import FileError, local_path
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.job import IngestJob, missing_folders, missing_keys
 from beam_ingest.stores import store_url
@@ -61,10 +60,11 @@ def check_rights(job: IngestJob, findings: Findings) -> None:
     for key, url in (("EDGES", source.edges), ("COMPONENTS", source.components)):
         if not job.raw or url is None:
             continue
-        if urlsplit(url).scheme != "file":
+        path = local_path(url)
+        if path is None:
             findings.unchecked.add(f"{url}: whether {key} can be written there")
             continue
-        fault = folder_fault(Path(unquote(urlsplit(url).path)))
+        fault = folder_fault(Path(path))
         if fault:
             findings.problem(PERMISSIONS, Case(fault))
 
@@ -97,7 +97,7 @@ def check_regions(job: IngestJob, region: str | None, findings: Findings) -> Non
         findings.problem(REGIONS, Case(line))
     source = job.dataset
     urls = [source.agglomeration] if job.raw else [source.edges, source.components]
-    buckets = {urlsplit(url).netloc for url in urls if url and url.startswith("gs://")}
+    buckets = {url.split("/")[2] for url in urls if url and url.startswith("gs://")}
     for bucket in sorted(buckets):
         try:
             location = bucket_location(project, bucket)

@@ -15,6 +15,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.files import FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Coords
 from beam_ingest.inputs.agglomeration import EDGE_KINDS
+from beam_ingest.inputs.edges import edges_folder
 
 Mask = npt.NDArray[np.bool_]
 
@@ -37,7 +38,7 @@ class FileKind:
 
     Attributes:
       name: what the kind is called in counts.
-      url: the folder.
+      folder: where they are.
       stem: what names begin with, before the coordinates.
       suffix: what they end with.
       bounds: coordinates along x, y and z are below these.
@@ -45,7 +46,7 @@ class FileKind:
     """
 
     name: str
-    url: str
+    folder: Folder
     stem: str
     suffix: str
     bounds: tuple[int, int, int]
@@ -59,37 +60,37 @@ class FileKind:
 
     def file(self, coords: Coords) -> str:
         """Path of the file at `coords`, shape (3,)."""
-        return Folder(self.url).path(self.stem + "_".join(map(str, coords.tolist())) + self.suffix)
+        return self.folder.path(self.stem + "_".join(map(str, coords.tolist())) + self.suffix)
 
 
 def file_kinds(dataset: Dataset, grid: ChunkGrid, raw: bool) -> list[FileKind]:
     """The kinds of files that a graph is built from."""
     chunks = grid.bounds(ATOMIC_LAYER)
     if not raw:
-        edges, components = str(dataset.edges), str(dataset.components)
+        edges, components = edges_folder(str(dataset.edges)), Folder(str(dataset.components))
         return [
             FileKind("edges", edges, "edges_", ".proto.zst", chunks),
             FileKind("components", components, "components_", ".proto", chunks),
         ]
-    url = str(dataset.agglomeration)
+    folder = Folder(str(dataset.agglomeration))
     kinds = [
-        FileKind(kind, url, f"chunked_rg/{kind}_0_", ".data", chunks, kind == EDGE_KINDS[0])
+        FileKind(kind, folder, f"chunked_rg/{kind}_0_", ".data", chunks, kind == EDGE_KINDS[0])
         for kind in EDGE_KINDS
     ]
     for mip in range(grid.layer_count - 1):
         x, y, z = (-(-n >> mip) for n in chunks)
-        kinds.append(FileKind(f"done_{mip}", url, f"remap/done_{mip}_", ".data", (x, y, z), False))
+        kinds.append(FileKind(f"done_{mip}", folder, f"remap/done_{mip}_", ".data", (x, y, z), False))
     return kinds
 
 
-def parts(url: str, grid: ChunkGrid) -> list[str]:
+def parts(folder: Folder, grid: ChunkGrid) -> list[str]:
     """How the listing of a folder is shared out: by the first two characters after the stem, at the most.
 
     A folder on this machine is listed at once, and so is one with few files. Elsewhere up to 110 listings
     run side by side; between them they have every name whose first coordinate is a number.
     """
     chunks = grid.chunk_count(ATOMIC_LAYER)
-    if Folder(url).is_local or chunks <= _PART_CHUNKS:
+    if folder.is_local or chunks <= _PART_CHUNKS:
         return [""]
     if chunks <= 10 * _PART_CHUNKS:
         return [str(first) for first in range(10)]
@@ -118,7 +119,7 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
     columns = _columns(kind, part)
     there = np.zeros((columns.size, *kind.bounds[1:]), bool)
     pattern = re.compile(f"{re.escape(kind.stem)}{_NUMBER}_{_NUMBER}_{_NUMBER}{re.escape(kind.suffix)}")
-    folder = Folder(kind.url)
+    folder = kind.folder
     if not folder.may_exist():  # the dataset file names one that is not there: its fault, and told as such
         return None
     names = folder.names(kind.stem + part)
@@ -141,7 +142,7 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
                 cases = _files(folder, found, f"coordinates within {grid}")
                 findings.problem(OUTSIDE, *cases, count=len(outside))
     except FileError as error:
-        if kind.url.startswith("http"):  # few web servers list folders, and a graph is built without
+        if folder.url.startswith("http"):  # few web servers list folders, and a graph is built without
             findings.unchecked.add(
                 f"{folder.path('')}: which files are there: no web server has to list them"
             )
@@ -189,7 +190,7 @@ def conclude(kinds: list[FileKind], chunk_size: tuple[int, int, int], findings: 
     too_many = any(r > n for r, n in zip(reached, chunks, strict=True))
     if too_many or (any(reached) and _halved(reached, chunks)):
         found, grid = ("x".join(map(str, numbers)) for numbers in (reached, chunks))
-        folder = Folder(kinds[0].url).path("")
+        folder = kinds[0].folder.path("")
         unless = "" if too_many else ", unless the rest is empty indeed"
         line = (
             f"{folder}: files are named for {found} chunks, but CHUNK_SIZE {list(chunk_size)} makes "
@@ -205,7 +206,7 @@ def _halved(extent: list[int], bounds: tuple[int, int, int]) -> bool:
 
 
 def _nothing(kind: FileKind) -> Case:
-    folder = Folder(kind.url)
+    folder = kind.folder
     expected = f"files {kind.stem}x_y_z{kind.suffix}"
     try:
         first = next(folder.names(kind.stem.rpartition("/")[0] + "/" if "/" in kind.stem else ""), None)

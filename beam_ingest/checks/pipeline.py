@@ -187,7 +187,7 @@ def _parts(_: bytes, job: CheckJob) -> Iterator[str]:
     source = job.ingest.dataset
     folders = [source.agglomeration] if job.ingest.raw else [source.edges, source.components]
     # Kinds are listed side by side: what one needs to be divided for, all are.
-    yield from max((parts(str(url), job.grid) for url in folders), key=len)
+    yield from max((parts(Folder(str(url)), job.grid) for url in folders), key=len)
 
 
 def _list(part: str, job: CheckJob) -> bytes:

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from beam_ingest.cli.sizes import size
 from beam_ingest.errors import StoreError
+from beam_ingest.files import resolve_local
 from beam_ingest.sample import SampleSpec, write_sample
 
 
@@ -38,5 +39,5 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"  supervoxels  {counts.supervoxels:,}")
     print(f"  edges        {counts.edges:,}")
     print(f"  size         {size(counts.bytes)}")
-    print(f"  dataset file {Path(arguments.directory).absolute() / 'dataset.yml'}")
+    print(f"  dataset file {Path(resolve_local(arguments.directory), 'dataset.yml')}")
     return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from beam_ingest.errors import ConfigError
+from beam_ingest.files import resolve
 from beam_ingest.run import is_local
 
 
@@ -37,11 +37,10 @@ def report_folder(options: Mapping[str, Any], name: str) -> str:
       ConfigError: when the workers are elsewhere and nobody says where such files go.
     """
     if is_local(options):
-        return Path(tempfile.mkdtemp()).as_uri()
+        return resolve(tempfile.mkdtemp())
     place = options.get("temp_location")
     if not place:
         raise ConfigError(
             f"--runner {options['runner']}: add --temp_location, where workers leave their findings"
         )
-    folder = f"{place.rstrip('/')}/{name}-{uuid4().hex}"
-    return folder if "://" in folder else Path(folder).absolute().as_uri()
+    return f"{resolve(place)}/{name}-{uuid4().hex}"

@@ -20,6 +20,7 @@ import zstandard
 from google.protobuf.message import DecodeError
 
 from beam_ingest.errors import InputError
+from beam_ingest.files import Folder
 from beam_ingest.graphene import Ids
 from beam_ingest.inputs.messages import ChunkEdgesMsg, has_unknown_fields
 
@@ -34,6 +35,11 @@ _COLUMNS: dict[str, np.dtype[Any]] = {
     "affinities": np.dtype("<f4"),
     "areas": np.dtype("<u8"),
 }
+
+
+def edges_folder(url: str) -> Folder:
+    """The folder of edges files at `url`: PyChunkedGraph reads them as they are stored."""
+    return Folder(url, as_stored=True)
 
 
 def _ids() -> Ids:

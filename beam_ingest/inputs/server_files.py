@@ -15,7 +15,7 @@ import numpy as np
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.inputs.components import components_file_name, decode_components
-from beam_ingest.inputs.edges import decode_chunk_edges, edges_file_name
+from beam_ingest.inputs.edges import decode_chunk_edges, edges_file_name, edges_folder
 
 Coordinates = tuple[int, int, int]
 Files = Mapping[Coordinates, bytes | None]
@@ -34,7 +34,7 @@ class ServerFiles:
     """
 
     def __init__(self, edges: str | None, components: str | None, replace: bool) -> None:
-        self._edges = Folder(edges) if edges else None
+        self._edges = edges_folder(edges) if edges else None
         self._components = Folder(components) if components else None
         self._replace = replace
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from beam_ingest.errors import ConfigError
+from beam_ingest.files import resolve_local
 from beam_ingest.graphene import SUPERVOXEL_LAYER
 from beam_ingest.sample.spec import SPATIAL_BITS, SampleSpec, Triple
 from beam_ingest.sample.stages import FOLDERS, SCRATCH, Found, Place, join, label, write
@@ -102,7 +103,7 @@ def write_sample(
       ConfigError: when the folder is not empty.
       OSError: when it cannot be written.
     """
-    root = Path(directory).absolute()
+    root = Path(resolve_local(str(directory)))
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ConfigError(f"{directory} exists and is not an empty folder: name another one for the sample")
     for folder in FOLDERS:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
+from beam_ingest.files import PlaceError, folder_of, resolve_local
 from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
 
 __all__ = ["Cell", "Row", "Store", "StoredCell", "WriteReport", "open_store", "store_url"]
@@ -38,15 +37,21 @@ def store_url(dataset: Dataset, graph_id: str, option: str | None = None, app_pr
         kind, _, given = option.partition(":")
         project, _, instance = given.partition("/")
         if kind == "sqlite" and given:
-            return f"sqlite:{os.path.abspath(given)}"
+            try:
+                return f"sqlite:{resolve_local(given)}"
+            except PlaceError as error:
+                raise ConfigError(f"--store {option}: expected {error.expected}") from None
         if kind != "bigtable" or not project or not instance or "/" in instance:
             raise ConfigError(f"--store {option}: expected {_FORMS}")
     elif dataset.backend_type == "sqlite":
         path = dataset.backend_config.get("PATH")
         if not isinstance(path, str) or not path:
             raise ConfigError(f"{dataset.path}: backend_client.CONFIG: the key PATH is missing")
-        folder = Path(unquote(urlsplit(dataset.path).path)).parent
-        return f"sqlite:{os.path.abspath(folder / path)}"
+        try:
+            return f"sqlite:{resolve_local(path, folder_of(dataset.path))}"
+        except PlaceError as error:
+            where = f"{dataset.path}: backend_client.CONFIG.PATH"
+            raise ConfigError(f"{where}: expected {error.expected}, found {path!r}") from None
     elif dataset.backend_type == "bigtable":
         project, instance = (_bigtable_setting(dataset, key) for key in ("PROJECT", "INSTANCE"))
     else:

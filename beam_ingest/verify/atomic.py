@@ -10,7 +10,7 @@ from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.inputs.components import Mapping, components_file_name
-from beam_ingest.inputs.edges import ChunkEdges, edges_file_name
+from beam_ingest.inputs.edges import ChunkEdges, edges_file_name, edges_folder
 from beam_ingest.pipeline.coding import decode_key, encode_key
 from beam_ingest.stores import Store
 from beam_ingest.verify.chunks import ChunkVerifier, Coordinates
@@ -87,7 +87,7 @@ class VerifyFiles(VerifyChunks):
     def process(self, key: bytes) -> Output:
         """Verify one block."""
         source, findings = self._job.dataset, Findings()
-        edges, components = Folder(str(source.edges)), Folder(str(source.components))
+        edges, components = edges_folder(str(source.edges)), Folder(str(source.components))
         chunks = self._scope.chunks(self._grid.chunk_coords(decode_key(key)))
         names = [(edges_file_name(coords), components_file_name(coords)) for coords in chunks]
         contents = zip(edges.read([n for n, _ in names]), components.read([n for _, n in names]), strict=True)

@@ -23,7 +23,7 @@ from beam_ingest.inputs.agglomeration import (
     shard_files,
 )
 from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
-from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name
+from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name, edges_folder
 from beam_ingest.pipeline.coding import decode_key, encode_key, pack_blobs, unpack_blobs
 from beam_ingest.scope import BLOCK_LAYER
 from beam_ingest.verify.atomic import Output, VerifyChunks, report
@@ -138,13 +138,13 @@ class VerifyRaw(VerifyChunks):
             found = Mapping.empty() if content is None else decode_components(content, file, chunk)
             return [found.ids, found.components]
 
-        for url, file_name, read, expected in (
-            (source.edges, edges_file_name(coords), edges_in, edges),
-            (source.components, components_file_name(coords), mapping_in, mapping),
+        for url, folder_at, file_name, read, expected in (
+            (source.edges, edges_folder, edges_file_name(coords), edges_in, edges),
+            (source.components, Folder, components_file_name(coords), mapping_in, mapping),
         ):
             if url is None:
                 continue
-            folder = Folder(url)
+            folder = folder_at(url)
             file, (content,) = folder.path(file_name), folder.read([file_name])
             try:
                 same = all(map(np.array_equal, read(content, file), expected))

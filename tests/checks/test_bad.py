@@ -213,7 +213,7 @@ def test_all_kinds_are_reported_in_one_run(cli: Cli, dataset: Path, workers: int
     edges_file(dataset, "1_0_0").unlink()
     edges_file(dataset, "1_0_0").mkdir()
     (dataset.parent / "edges" / "edges_9_0_0.proto.zst").write_bytes(b"")
-    (dataset.parent / "edges" / "edges_0_0_0.proto.zst.gz").write_bytes(b"")
+    (dataset.parent / "edges" / "edges_0_0_0.proto.zst.half").write_bytes(b"")
     found = checked(cli, dataset, ALL, f"--direct_num_workers={workers}")
     folder = dataset.parent / "edges"
     assert problems(found) == {
@@ -225,7 +225,7 @@ def test_all_kinds_are_reported_in_one_run(cli: Cli, dataset: Path, workers: int
         ONE_SIDED: [(str(edges_file(dataset, "3_1_0")), "3_1_0")],
         DISAGREE: [(str(components_file(dataset, "3_0_0")), "3_0_0")],
         "files outside the grid": [(str(folder / "edges_9_0_0.proto.zst"), "")],
-        "names of no chunk": [(str(folder / "edges_0_0_0.proto.zst.gz"), "")],
+        "names of no chunk": [(str(folder / "edges_0_0_0.proto.zst.half"), "")],
         "a grid that does not fit the files": [(f"{folder}/", "")],
     }
     assert found["wrong"] == 10
