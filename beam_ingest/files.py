@@ -49,7 +49,8 @@ class PlaceError(ConfigError):
         self.expected = expected
 
     def __str__(self) -> str:
-        return f"{self.place!r}: expected {self.expected}"
+        place = self.place if self.place.isprintable() else repr(self.place)
+        return f"{place}: expected {self.expected}"
 
 
 Content: TypeAlias = bytes | FileError | None

@@ -295,5 +295,5 @@ def test_a_place_error_says_what_is_wrong() -> None:
     with pytest.raises(ConfigError) as caught:
         Folder("nowhere://a")
     assert str(caught.value).startswith(
-        "'nowhere://a': expected a path or a URL of a protocol that cloud-files"
+        "nowhere://a: expected a path or a URL of a protocol that cloud-files"
     )
