@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import local_path
 from beam_ingest.job import IngestJob
+from beam_ingest.machines import vcpus
 from beam_ingest.scope import Scope
 from beam_ingest.version import __version__
 
@@ -127,21 +128,16 @@ def max_workers(job: IngestJob, machine_type: str, nodes: int) -> int:
 
     Args:
       job: the job.
-      machine_type: of the workers; the number at its end is taken as the number of vCPUs.
+      machine_type: of the workers.
       nodes: Bigtable nodes, or 0 if that is not known.
     """
-    vcpus = _vcpus(machine_type)
+    count = vcpus(machine_type)
     blocks = Scope(job.grid, job.test).most_blocks_read
-    most = -(-blocks // (BLOCKS_PER_VCPU * vcpus))
+    most = -(-blocks // (BLOCKS_PER_VCPU * count))
     if nodes:
         # Workers read and compute about as long as they write, so twice as many as can write at once.
-        most = min(most, -(-2 * nodes * NODE_ROWS // (VCPU_ROWS * vcpus)))
+        most = min(most, -(-2 * nodes * NODE_ROWS // (VCPU_ROWS * count)))
     return max(1, min(most, _MOST_WORKERS))
-
-
-def _vcpus(machine_type: str) -> int:
-    found = re.search(r"-(\d+)(?:-\d+)?(?:-ext)?$", machine_type)
-    return int(found[1]) if found else 1
 
 
 def dataflow_options(job: IngestJob, given: Mapping[str, Any], any_region: bool = False) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import ceil, prod
 
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.machines import Workers
 
 CONTACTS_PER_FACE_VOXEL = 1 / 800
 """Different contacts of nodes across a chunk face, per voxel of it: pinky256 has one in 820."""
@@ -28,8 +29,6 @@ PEAK_BYTES_PER_EDGE = round(
 """All that, per edge."""
 PEAK_BYTES_PER_SUPERVOXEL = 750
 """Memory at the peak of building a layer-2 chunk, per supervoxel; files and cells of it included."""
-USUAL_BYTES = 16 << 30
-"""Memory of a worker whose layers ask for nothing: four vCPUs with 4 GB each."""
 
 
 def group_edges(grid: ChunkGrid, chunk_size: tuple[int, int, int], layer: int) -> int:
@@ -53,11 +52,18 @@ def group_edges(grid: ChunkGrid, chunk_size: tuple[int, int, int], layer: int) -
     return ceil(area * CONTACTS_PER_FACE_VOXEL * (NAMES_PER_CONTACT if layer == ATOMIC_LAYER + 1 else 1))
 
 
-def worker_bytes(grid: ChunkGrid, chunk_size: tuple[int, int, int], layer: int) -> int:
-    """Memory that a worker with four processes needs to build chunks of `layer`; whole GB.
+def worker_bytes(grid: ChunkGrid, chunk_size: tuple[int, int, int], layer: int, workers: Workers) -> int:
+    """Memory that a worker needs to build chunks of `layer`; whole GB.
 
-    All four may have a largest chunk at once, if there are as many, with a second one waiting.
+    All its bundles may have a largest chunk at once, if there are as many; half of the memory that it
+    usually has is for everything else.
+
+    Args:
+      grid: the chunk grid.
+      chunk_size: voxels of a layer-2 chunk along x, y and z.
+      layer: a layer above 2.
+      workers: the workers.
     """
-    at_once = min(grid.chunk_count(layer), 8)
-    needed = group_edges(grid, chunk_size, layer) * PEAK_BYTES_PER_EDGE * at_once + USUAL_BYTES // 2
+    at_once = min(grid.chunk_count(layer), workers.bundles)
+    needed = group_edges(grid, chunk_size, layer) * PEAK_BYTES_PER_EDGE * at_once + workers.nbytes // 2
     return ceil(needed / (1 << 30)) << 30

@@ -34,7 +34,7 @@ from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.ingest import build_layers
 
-Build: TypeAlias = Callable[[beam.Pipeline], None]
+Build: TypeAlias = Callable[[beam.Pipeline], object]
 _LOCAL_RUNNERS = {None, "directrunner", "direct", "fnapirunner"}
 _PAUSE_PER_TICK = 20
 """Ticks read the progress of millions of chunks, and may take one part in so many of the time."""
@@ -94,7 +94,7 @@ def run_job(
       WorkerDiedError: as `run_pipeline`; from then on, this process says nothing of gRPC's errors in threads.
     """
     try:
-        run_pipeline(partial(_build_job, job, options), options, tick, interval)
+        run_pipeline(partial(build_layers, job=job), options, tick, interval)
     except WorkerDiedError as error:
         raise WorkerDiedError(f"{error}; --resume finishes graph {job.graph_id}") from error
     except Exception as error:
@@ -238,18 +238,13 @@ def submit_job(job: IngestJob, options: Mapping[str, Any]) -> Submission:
       SubmitError: when Dataflow does not take it.
     """
     try:
-        result = _pipeline(partial(_build_job, job, options), options).run()
+        result = _pipeline(partial(build_layers, job=job), options).run()
     except Exception as error:  # of Beam, of Cloud Storage or of Dataflow
         text = " ".join(str(error).split())
         raise SubmitError(f"graph {job.graph_id}: the job cannot be submitted: {text}") from error
     if not result.has_job:
         return Submission(None, lambda: None)
     return Submission(result.job_id(), result.cancel)
-
-
-def _build_job(job: IngestJob, options: Mapping[str, Any], pipeline: beam.Pipeline) -> None:
-    # Dataflow takes hints on memory, but not together with FlexRS.
-    build_layers(pipeline, job, hints=options.get("flexrs_goal") != "COST_OPTIMIZED")
 
 
 def _run(build: Build, options: Mapping[str, Any], lease: str = "") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
@@ -23,6 +24,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.job import IngestJob, make_job, start_job
 from beam_ingest.layers.state import Message, pack, unpack
+from beam_ingest.machines import Workers
 from beam_ingest.memory import (
     CONTACTS_PER_FACE_VOXEL,
     KERNEL_BYTES_PER_EDGE,
@@ -33,6 +35,7 @@ from beam_ingest.memory import (
     PEAK_BYTES_PER_EDGE,
     PEAK_BYTES_PER_SUPERVOXEL,
     group_edges,
+    worker_bytes,
 )
 from beam_ingest.pipeline.coding import WriteUnit, compress
 from beam_ingest.pipeline.sink import FLUSH_BYTES, IN_FLIGHT, Write
@@ -194,6 +197,57 @@ def test_edges_of_a_chunk_in_the_midst_of_a_large_grid() -> None:
 def test_edges_of_the_root_chunk() -> None:
     grid = ChunkGrid((8, 8, 1))  # flat: no plane divides it along z
     assert group_edges(grid, (10, 10, 10), 5) == -(-2 * 2 * 8 * 100 // (1 / CONTACTS_PER_FACE_VOXEL))
+
+
+def test_memory_is_asked_for_as_many_groups_as_a_worker_builds_at_once() -> None:
+    grid, size = ChunkGrid((1000, 120, 100)), (256, 256, 512)
+    group = group_edges(grid, size, 9) * PEAK_BYTES_PER_EDGE
+    assert grid.chunk_count(9) == 8  # no worker has more of them at once
+    layer = 7
+    for machine_type, threads, bundles, gigabytes in (
+        ("n2-standard-4", 2, 8, 16),
+        ("n2-standard-16", 2, 32, 64),
+        ("n2-standard-16", 1, 16, 64),
+        ("n2-highmem-4", 12, 48, 32),
+        ("n1-standard-1", 12, 12, 3.75),
+    ):
+        workers = Workers.of(machine_type, threads)
+        assert (workers.bundles, workers.nbytes) == (bundles, gigabytes * 2**30)
+        one = group_edges(grid, size, layer) * PEAK_BYTES_PER_EDGE
+        assert worker_bytes(grid, size, layer, workers) == whole_gb(bundles * one + workers.nbytes / 2)
+        assert worker_bytes(grid, size, 9, workers) == whole_gb(min(bundles, 8) * group + workers.nbytes / 2)
+
+
+def whole_gb(nbytes: float) -> int:
+    return ceil(nbytes / 2**30) * 2**30
+
+
+@pytest.mark.parametrize(
+    ("machine_type", "vcpus", "gigabytes"),
+    [
+        ("n2-standard-4", 4, 16),
+        ("n2d-highcpu-32", 32, 32),
+        ("n1-highmem-8", 8, 52),
+        ("c4-standard-8", 8, 30),
+        ("c3-standard-8-lssd", 8, 32),
+        ("n2-custom-8-16384", 8, 16),
+        ("custom-4-5120", 4, 5),
+        ("n2-custom-2-65536-ext", 2, 64),
+        ("e2-medium", 2, 4),
+        ("e2-micro", 2, 1),
+        ("a2-highgpu-1g", 1, 0.9),  # its name does not tell: the least there is
+        ("m1-megamem-96", 96, 86.4),
+    ],
+)
+def test_what_machine_types_have(machine_type: str, vcpus: int, gigabytes: float) -> None:
+    """As Compute Engine's documentation lists them, or less."""
+    workers = Workers.of(machine_type, 2)
+    assert (workers.vcpus, workers.bundles) == (vcpus, 2 * vcpus)
+    assert workers.nbytes == pytest.approx(gigabytes * 2**30)
+
+
+def test_one_process_a_worker() -> None:
+    assert Workers.of("n2-standard-16", 5, ["no_use_multiple_sdk_containers"]).bundles == 5
 
 
 def test_layer_3_still_has_names_of_supervoxels() -> None:

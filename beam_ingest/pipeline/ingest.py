@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOptions, WorkerOptions
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.job import IngestJob
-from beam_ingest.memory import USUAL_BYTES, worker_bytes
+from beam_ingest.machines import SERVICE_MACHINE_TYPE, SERVICE_THREADS, Workers
+from beam_ingest.memory import worker_bytes
 from beam_ingest.pipeline.layers import AtomicLayer, ParentLayer, PlanBlocks, ReadBlocks
 from beam_ingest.pipeline.raw import ReadRaw
 from beam_ingest.pipeline.roots import Roots
@@ -36,15 +38,12 @@ class IngestGraph(beam.PTransform):  # type: ignore[misc]
         return build_layers(begin, self._job)
 
 
-def build_layers(
-    begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob, hints: bool = True
-) -> beam.PCollection:
+def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> beam.PCollection:
     """The stages of `IngestGraph` without a name around them: a console then shows the layers at once.
 
     Args:
       begin: where the stages go.
       job: a job that was started.
-      hints: tell the runner which layers need more memory than workers usually have.
 
     Returns:
       The `Counts` of the last stage.
@@ -52,11 +51,28 @@ def build_layers(
     read = ReadRaw(job) if job.raw else beam.ParDo(ReadBlocks(job))
     output = begin | "Plan" >> PlanBlocks(job) | "Layer 2" >> AtomicLayer(job, read)
     families = [output.families]
+    workers = _workers_to_tell(begin if isinstance(begin, beam.Pipeline) else begin.pipeline)
     for layer in Scope(job.grid, job.test).layers:
         parents = ParentLayer(job, layer, output.written)
-        needed = worker_bytes(job.grid, job.dataset.chunk_size, layer)
-        if hints and needed > USUAL_BYTES:
-            parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GiB")
+        if workers:
+            needed = worker_bytes(job.grid, job.dataset.chunk_size, layer, workers)
+            if needed > workers.nbytes:
+                parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GiB")
         output = output.messages | f"Layer {layer}" >> parents
         families.append(output.families)
     return output.written if job.test else tuple(families) | "Roots" >> Roots(job, output.written)
+
+
+def _workers_to_tell(pipeline: beam.Pipeline) -> Workers | None:
+    """The workers of Dataflow, which takes hints on memory; None of other runners."""
+    options = pipeline.options
+    if not any(kind.__name__ == "DataflowRunner" for kind in type(pipeline.runner).__mro__):
+        return None
+    if options.view_as(GoogleCloudOptions).flexrs_goal == "COST_OPTIMIZED":
+        return None  # with which it takes no hints
+    debug = options.view_as(DebugOptions)
+    return Workers.of(
+        options.view_as(WorkerOptions).machine_type or SERVICE_MACHINE_TYPE,
+        debug.number_of_worker_harness_threads or SERVICE_THREADS,
+        debug.experiments or [],
+    )

@@ -15,7 +15,7 @@ import pytest
 from beam_ingest import dataflow
 from beam_ingest.cli.arguments import parse
 from beam_ingest.dataset import Dataset
-from beam_ingest.memory import USUAL_BYTES
+from beam_ingest.machines import Workers
 from tests.dataflow.gcloud import gcloud_environment, require_gcloud
 from tests.test_docs import blocks, targets
 
@@ -89,7 +89,8 @@ def test_the_table_says_what_the_code_does() -> None:
     text = PAGE.read_text()
     assert f"| machine type | `{dataflow.MACHINE_TYPE}` |" in text
     assert f"| threads a process | {dataflow.WORKER_THREADS} |" in text
-    assert f"more than {USUAL_BYTES >> 30} GB a worker" in text
+    usual = Workers.of(dataflow.MACHINE_TYPE, dataflow.WORKER_THREADS)
+    assert f"more than {usual.nbytes >> 30} GB a worker" in text
     assert "`beam-ingest-`, the graph id, and a digest of project, instance and table" in text
     assert f"`{dataflow.TABLE_DIGEST}`" in text
 

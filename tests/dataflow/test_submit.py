@@ -329,6 +329,33 @@ def ram_of_layers(pipeline: beam_runner_api_pb2.Pipeline) -> dict[str, int]:
     return asked
 
 
+@pytest.mark.parametrize(
+    ("given", "layers"),
+    [
+        # Largest groups of layers 7 to 10: 0.48, 1.6, 4.2, 2.2 GB; half of a worker is for everything else.
+        (["--machine_type=n2-standard-16"], {8: 85, 9: 66}),  # 32 groups, or all eight of layer 9
+        (["--machine_type=n2-highmem-4", "--number_of_worker_harness_threads=1"], {9: 33}),
+        (["--number_of_worker_harness_threads=12"], {7: 31, 8: 87, 9: 42, 10: 17}),
+    ],
+)
+def test_hints_follow_the_machine_type_and_the_threads(
+    cli: Cli,
+    tmp_path: Path,
+    graph_id: str,
+    storage: StorageEmulator,
+    dataflow: DataflowEndpoint,
+    clusters: ClustersProxy,
+    given: list[str],
+    layers: dict[int, int],
+) -> None:
+    path = large(storage, tmp_path)
+    assert cli("graph", graph_id, path, *options(dataflow), *given).status == 0
+    (job,) = dataflow.posted_jobs
+    hints = ram_of_layers(posted_pipeline(storage, job))
+    asked = {layer: ram >> 30 for layer, ram in hints.items() if ram}
+    assert asked == {f"Layer {layer}": gigabytes for layer, gigabytes in layers.items()}
+
+
 def test_flexrs_goes_without_hints(
     cli: Cli,
     tmp_path: Path,
