@@ -43,11 +43,10 @@ $(VENV)/installed: setup.py beam_ingest/version.py
 	@touch $@
 
 run: $(SAMPLE)/dataset.yml ## Write a sample dataset and build its graph
-	@$(BIN)/beam-ingest graph sample_graph $(SAMPLE)/dataset.yml --overwrite
+	@$(BIN)/beam-ingest graph sample_graph "$(SAMPLE)/dataset.yml" --overwrite
 
 $(SAMPLE)/dataset.yml: $(VENV)/installed
-	@rm -rf $(SAMPLE)
-	@$(BIN)/beam-ingest sample $(SAMPLE)
+	@$(BIN)/beam-ingest sample "$(SAMPLE)" --overwrite
 
 test: lint types tests ## Check everything: style, types and the whole test suite
 
@@ -71,8 +70,11 @@ prism: install ## Build the tools in Go that tests run: Apache Beam's Prism runn
 
 settings: install ## Read what Terraform made
 	@mkdir -p $(dir $(SETTINGS))
-	@if [ -n "$$DATAFLOW_SETTINGS" ]; then printf '%s' "$$DATAFLOW_SETTINGS" > $(SETTINGS); \
-		else terraform -chdir=terraform output -json > $(SETTINGS); fi
+	@if [ -n "$$DATAFLOW_SETTINGS" ]; then printf '%s' "$$DATAFLOW_SETTINGS" > $(SETTINGS).part; \
+		else terraform -chdir=terraform output -json > $(SETTINGS).part; fi && \
+		$(BIN)/python -c 'import json, sys; json.load(open(sys.argv[1]))["project"]["value"]' $(SETTINGS).part \
+			2>/dev/null && mv $(SETTINGS).part $(SETTINGS) || { rm -f $(SETTINGS).part; \
+		echo "$(SETTINGS) is left as it was: expected the outputs of terraform apply, found none" >&2; exit 1; }
 
 image: settings ## Build the image of launcher and workers in Cloud Build; BUILDER=docker builds it here
 ifeq ($(BUILDER),docker)
@@ -106,6 +108,8 @@ cancel: settings ## Stop the Dataflow job of a graph: DATASET=... GRAPH_ID=...
 
 flink: install ## Get Apache Flink with Beam's job server, which some tests run on (needs Java and Maven)
 	@if test $(FLINK) -nt tests/flink/pom.xml; then :; \
+	elif test -e $(FLINK) && ! ls $(FLINK)/beam-runners-flink-*.jar >/dev/null 2>&1; then \
+		echo "$(FLINK) is left as it is: make flink did not make it"; exit 1; \
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
 		echo "getting Apache Flink, 150 MB, from Maven Central, which takes a minute or two ..."; \
 		rm -rf $(FLINK) $(FLINK).part && \
@@ -120,4 +124,9 @@ bench-sink: install ## Measure what a row costs on its way into Bigtable, beside
 	@$(BIN)/python -W ignore -m benchmarks.sink
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) $(SAMPLE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@if test -e "$(SAMPLE)/.beam-ingest-sample"; then \
+		cd "$(SAMPLE)" && rm -rf agg components edges ws .scratch dataset.yml graph.sqlite graph.sqlite-* && \
+		rm .beam-ingest-sample && cd - >/dev/null && { rmdir "$(SAMPLE)" 2>/dev/null || \
+		echo "kept in $(SAMPLE), as beam-ingest sample did not write it: $$(ls -A "$(SAMPLE)")"; }; \
+	elif test -e "$(SAMPLE)"; then echo "$(SAMPLE) is left as it is: beam-ingest sample did not make it"; fi

@@ -121,6 +121,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         ("--offset", (0, 0, 0), "where the volume begins, in voxels"),
     ):
         sample.add_argument(name, type=int, nargs=3, default=default, metavar=("X", "Y", "Z"), help=text)
+    sample.add_argument("--overwrite", action="store_true", help="replace a sample that is there")
     sample.add_argument("--seed", type=int, default=0, help="another number, another dataset")
     sample.add_argument(
         "--data-version", type=int, choices=(2, 3, 4), default=4, help="layout of the raw edge records"

@@ -31,7 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
         with Progress(console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("sample")
             counts = write_sample(
-                arguments.directory, spec, lambda done, total: bar.update(task, completed=done, total=total)
+                arguments.directory,
+                spec,
+                lambda done, total: bar.update(task, completed=done, total=total),
+                overwrite=arguments.overwrite,
             )
     except OSError as error:
         raise StoreError(f"{arguments.directory}: the sample cannot be written: {error.strerror}") from error

@@ -25,6 +25,8 @@ from beam_ingest.sample.watershed import create_watershed
 _CHUNKS_PER_PROCESS = 32
 """Fewer chunks than this are sooner done than another process has started."""
 _BATCH = 4
+_MARK = ".beam-ingest-sample"
+"""A file that tells a sample's folder, written first; make clean goes by it too."""
 _DATASET = """\
 # A synthetic dataset: made-up neurites, cut into supervoxels. Made by
 #   beam-ingest sample DIR --chunks {chunks} --chunk-size {chunk_size} --seed {seed} \\
@@ -85,6 +87,7 @@ def write_sample(
     spec: SampleSpec,
     progress: Callable[[int, int], None] | None = None,
     processes: int | None = None,
+    overwrite: bool = False,
 ) -> SampleCounts:
     """Write the sample dataset that `spec` describes.
 
@@ -98,14 +101,22 @@ def write_sample(
       spec: what to write.
       progress: called with (steps done, steps in all) after each step; a chunk takes three.
       processes: how many work on it; the default is one per CPU, but no more than are worth it.
+      overwrite: replace a sample that is there, whole or not; a graph of it stays.
 
     Raises:
-      ConfigError: when the folder is not empty.
+      ConfigError: when the folder is not empty, or holds something else than a sample.
       OSError: when it cannot be written.
     """
     root = Path(resolve_local(str(directory)))
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ConfigError(f"{directory} exists and is not an empty folder: name another one for the sample")
+    if overwrite:
+        _remove_sample(root)
+    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        advice = ", or add --overwrite" if (root / _MARK).exists() else ""
+        raise ConfigError(
+            f"{directory} exists and is not an empty folder: name another one for the sample{advice}"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    (root / _MARK).write_text("beam-ingest sample made this folder, and may replace it.\n")
     for folder in FOLDERS:
         (root / folder).mkdir(parents=True)
     create_watershed(f"{root}/ws", spec)
@@ -125,6 +136,29 @@ def write_sample(
     (root / "dataset.yml").write_text(_dataset_yml(spec))
     size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     return SampleCounts(chunk_count, *total, bytes=size)
+
+
+def _remove_sample(root: Path) -> None:
+    """Remove the sample at `root`, if one is there; raise when something else is, and remove nothing."""
+    if not root.exists():
+        return
+    if not root.is_dir():
+        raise ConfigError(f"{root}: expected a folder with a sample to replace, found a file")
+    names = {path.name for path in root.iterdir()}
+    ours = {_MARK, "dataset.yml", "ws", *(folder.partition("/")[0] for folder in FOLDERS)}
+    others = sorted(name for name in names - ours if not name.startswith("graph.sqlite"))
+    if names and (_MARK not in names or others):
+        found = f"{others[0]} in it" if others else f"no {_MARK} in it"
+        raise ConfigError(
+            f"{root}: expected a folder that beam-ingest sample made, found {found}; it is left as it is: "
+            "name another one for the sample"
+        )
+    for name in sorted(names & ours - {_MARK}):
+        path = root / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _chunks(spec: SampleSpec) -> Iterator[Triple]:
