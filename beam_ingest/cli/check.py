@@ -16,6 +16,7 @@ from beam_ingest.checks.findings import CONFIGURATION, Findings, Tally
 from beam_ingest.checks.job import SAMPLE, CheckJob
 from beam_ingest.checks.listing import conclude, file_kinds
 from beam_ingest.checks.pipeline import REPORT_FILE, CheckDataset
+from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.place import place_option
 from beam_ingest.cli.temporary import report_folder, temporary_folder
@@ -50,9 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
         check_rights(ingest, findings)
         check_regions(ingest, options.get("region"), findings)
         options = _options(ingest, options, count)
-        with logged(), temporary_folder(is_local(options)):
+        with temporary_folder(is_local(options)):
             job = CheckJob(ingest, count, report_folder(options, "check"))
-            findings.merge(_inspected(job, options))
+            with engine(options) as options, logged():
+                findings.merge(_inspected(job, options))
         conclude(file_kinds(dataset, job.grid, ingest.raw), dataset.chunk_size, findings)
     if arguments.json:
         chunks = None if job is None else job.grid.chunks

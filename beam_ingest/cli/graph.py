@@ -11,6 +11,7 @@ from typing import Any
 
 from beam_ingest import progress
 from beam_ingest.cli.display import ProgressDisplay, print_submitted, print_summary
+from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.temporary import temporary_folder
 from beam_ingest.dataflow import dataflow_options, is_dataflow
@@ -43,6 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     check_options(options)
     if arguments.overwrite:
         confirm_overwrite(job, arguments.yes)
+    with engine(options) as options:  # or there would be a table that nothing is written to
+        return _started(arguments, job, options, begun)
+
+
+def _started(arguments: argparse.Namespace, job: IngestJob, options: dict[str, Any], begun: float) -> int:
+    """Make or take up the table, and build the graph here or hand the job to Dataflow."""
     start = partial(
         start_job, overwrite=arguments.overwrite, resume=arguments.resume, tablets=arguments.bigtable_tablets
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.temporary import report_folder, temporary_folder
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             options.setdefault("direct_num_workers", default_workers(job.grid))
         if job.manifest.digest != digest(dataset.text):
             print(f"note: the graph was built with another text of {arguments.dataset}", file=sys.stderr)
-        with logged():
+        with engine(options) as options, logged():
             findings = _verified(job, options)
     if arguments.json:
         print(json.dumps({"graph_id": arguments.graph_id, "total": findings.total} | findings.as_dict()))
