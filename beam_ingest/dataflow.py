@@ -11,6 +11,7 @@ from beam_ingest.errors import ConfigError
 from beam_ingest.files import local_path
 from beam_ingest.job import IngestJob
 from beam_ingest.machines import vcpus
+from beam_ingest.redact import redacted
 from beam_ingest.scope import Scope
 from beam_ingest.version import __version__
 
@@ -92,6 +93,11 @@ def check_places(job: IngestJob) -> None:
             raise ConfigError(
                 f"{source.path}: {key}: expected a URL that Dataflow's workers can open, such as gs://, "
                 f"found {url}"
+            )
+        if url is not None and redacted(url) != url:
+            raise ConfigError(
+                f"{source.path}: {key}: expected a URL without a password or token, since Dataflow keeps "
+                f"what a job is made of, found one with it: {url}"
             )
 
 

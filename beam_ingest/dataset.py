@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
+from beam_ingest import document
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import FileError, Folder, PlaceError, folder_of, resolve
 from beam_ingest.graphene import FANOUT
+from beam_ingest.redact import redacted
 
 DATA_VERSIONS = (2, 3, 4)
 """The layouts of raw edge records there are."""
@@ -33,6 +33,11 @@ _BACKEND_CONFIG = {
     "bigtable": ("PROJECT", "INSTANCE", "ADMIN", "READ_ONLY", "CREDENTIALS", "MAX_ROW_KEY_COUNT"),
     "sqlite": ("PATH",),
 }
+_SECRETS = ("CREDENTIALS",)
+"""Keys of ``backend_client.CONFIG`` that are neither kept nor printed: PyChunkedGraph's servers take them."""
+_SECRET_SECTIONS = ("backend_client", "backend_client.CONFIG")
+_MOST_NUMBER = (1 << 31) - 1
+_MOST_TEXT = 4096
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,9 @@ class Dataset:
     """A dataset file, checked.
 
     Attributes:
-      path: where it was read from.
-      text: its content.
+      path: where it was read from, for messages.
+      text: what it says to this program, for a resume to be compared with: without comments, sections of
+        other programs and secrets, with its keys in order.
       edges: URL of the folder of edges files, or None.
       components: URL of the folder of components files, or None.
       watershed: URL of the precomputed volume.
@@ -55,7 +61,7 @@ class Dataset:
       root_counters: a setting of servers, passed on.
       agglomeration: URL of the raw agglomeration, or None.
       backend_type: ``sqlite`` or ``bigtable``, or None.
-      backend_config: its settings.
+      backend_config: its settings, without credentials: those of the application default are used.
     """
 
     path: str
@@ -87,14 +93,7 @@ class Dataset:
     @classmethod
     def from_text(cls, text: str, path: str) -> Dataset:
         """Check the `text` of a dataset file; relative paths in it start from the folder of `path`."""
-        try:
-            content = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as error:
-            at = error.problem_mark
-            where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
-            raise ConfigError(f"{path}: not YAML: {where}{error.problem or error.context}") from None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        content = document.parse(text, path)
         file = _Section(path, "", content, (*_SECTIONS, *_OTHERS), required=True)
         source = file.section("data_source", _DATA_SOURCE, required=True)
         graph = file.section("graph_config", _GRAPH_CONFIG, required=True)
@@ -111,8 +110,8 @@ class Dataset:
         if fanout != FANOUT:
             graph.wrong("FANOUT", f"{FANOUT}, the only one that PyChunkedGraph's layer bounds support")
         return cls(
-            path=path,
-            text=text,
+            path=redacted(path),
+            text=_stored_text(content),
             edges=source.url("EDGES", None),
             components=source.url("COMPONENTS", None),
             watershed=source.url("WATERSHED"),
@@ -126,8 +125,22 @@ class Dataset:
             root_counters=graph.integer("ROOT_COUNTERS", 8),
             agglomeration=ingest.url("AGGLOMERATION", None),
             backend_type=backend_type,
-            backend_config=settings.content,
+            backend_config={key: value for key, value in settings.content.items() if key not in _SECRETS},
         )
+
+
+def _stored_text(content: Mapping[str, Any]) -> str:
+    """What is kept of a checked file."""
+    kept = {key: _without_secrets(value) for key, value in content.items() if key in _SECTIONS}
+    return document.dump(kept)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(each) for key, each in value.items() if key not in _SECRETS}
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    return redacted(value) if isinstance(value, str) else value
 
 
 def _read(path: str) -> str:
@@ -137,7 +150,8 @@ def _read(path: str) -> str:
             if content is None:
                 raise ConfigError(f"{path}: no such dataset file")
             return content.decode("utf-8")
-        return Path(path).read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            return file.read(document.MOST_CHARACTERS + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such dataset file") from None
     except UnicodeDecodeError:
@@ -146,6 +160,8 @@ def _read(path: str) -> str:
         raise ConfigError(str(error)) from None
     except OSError as error:
         raise ConfigError(f"{path}: the dataset file cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a path with a NUL
+        raise ConfigError(f"{path!r}: expected the path of a dataset file: {error}") from None
 
 
 _MISSING: Any = object()
@@ -165,13 +181,17 @@ class _Section:
         if not isinstance(content, dict):
             ours = [key for key in keys if key not in _OTHERS]
             what = f"expected a mapping of {', '.join(ours)}" if ours else "expected a mapping"
-            raise ConfigError(f"{self._where}: {what}, found {_kind(content)}")
+            # Where a mapping with a secret should stand, a text may be one.
+            found = (
+                f"a value of type {type(content).__name__}" if name in _SECRET_SECTIONS else _kind(content)
+            )
+            raise ConfigError(f"{self._where}: {what}, found {found}")
         self.content: Mapping[str, Any] = content
         for key in content:
             if key not in keys:
-                near = difflib.get_close_matches(str(key), keys, 1)
+                near = difflib.get_close_matches(document.shortened(str(key)), keys, 1)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys) or 'none'}"
-                raise ConfigError(f"{self._where}: unknown key {key!r}; {hint}")
+                raise ConfigError(f"{self._where}: unknown key {document.shown(key)}; {hint}")
 
     def section(self, key: str, keys: tuple[str, ...], required: bool = False) -> _Section:
         """The mapping under `key`; an absent one is empty unless it is required."""
@@ -196,7 +216,7 @@ class _Section:
     def integer(self, key: str, default: Any = _MISSING) -> Any:
         """A whole number from 0."""
         value = self._value(key, default)
-        if value is not default and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        if value is not default and not _is_number(value, 0):
             self.wrong(key, "a whole number")
         return value
 
@@ -205,16 +225,14 @@ class _Section:
         value = self._value(key, default)
         if value is not default and not isinstance(value, str):
             self.wrong(key, "a text")
+        if isinstance(value, str) and not (value.isprintable() and len(value) <= _MOST_TEXT):
+            self.wrong(key, f"a text of one line and up to {_MOST_TEXT:,} characters")
         return value
 
     def triple(self, key: str) -> tuple[int, int, int]:
         """Three whole numbers from 1: along x, y and z."""
         value = self._value(key, _MISSING)
-        if (
-            not isinstance(value, list)
-            or len(value) != 3
-            or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value)
-        ):
+        if not isinstance(value, list) or len(value) != 3 or not all(_is_number(n, 1) for n in value):
             self.wrong(key, "three whole numbers above 0, [x, y, z]")
         return (value[0], value[1], value[2])
 
@@ -231,7 +249,11 @@ class _Section:
             self.wrong(key, error.expected)
 
 
+def _is_number(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST_NUMBER
+
+
 def _kind(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
-    return "nothing" if value is None else f"{type(value).__name__} {value!r}"
+    return "nothing" if value is None else f"{type(value).__name__} {document.shown(value)}"

@@ -7,11 +7,19 @@ found, and what to do.
 
 from __future__ import annotations
 
+from beam_ingest.redact import redacted
+
 
 class BeamIngestError(Exception):
-    """Base of every error raised on purpose; ``exit_status`` is what the CLI exits with."""
+    """Base of every error raised on purpose; ``exit_status`` is what the CLI exits with.
+
+    Passwords and tokens of URLs are taken out of its message.
+    """
 
     exit_status = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redacted(each) if isinstance(each, str) else each for each in args))
 
 
 class ConfigError(BeamIngestError):
@@ -77,11 +85,11 @@ class InputError(BeamIngestError):
     ) -> None:
         # All five go to Exception.args, so that the error survives pickling between workers.
         super().__init__(file, chunk, expected, found, advice)
-        self.file = file
+        self.file = redacted(file)
         self.chunk = chunk
         self.expected = expected
-        self.found = found
-        self.advice = advice
+        self.found = redacted(found)
+        self.advice = redacted(advice)
         self.others: list[InputError] = []
 
     @classmethod

@@ -11,8 +11,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 
-from beam_ingest.progress import AFTER_DIGITS
-from beam_ingest.stores.base import Store
+from beam_ingest.progress import AFTER_DIGITS, damaged_row
+from beam_ingest.redact import redacted
+from beam_ingest.stores.base import Row, Store
 from beam_ingest.table import Cells, ColumnName, single
 
 SHOWN = 5
@@ -21,6 +22,8 @@ MOST_READ = 10_000
 """and how many are read to say what they have in common: a second's work."""
 _PREFIX = b"beam_ingest/failed/"
 _ROWS_PER_REMOVAL = 1000
+_END_OF_TIME = 1 << 32
+"""Seconds since 1970 that no clock shows."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Failure:
     @classmethod
     def now(cls, layer: int, chunk: str, file: str, cause: str) -> Failure:
         """A failure of this moment."""
-        return cls(layer, chunk, file, cause, round(time.time(), 3))
+        return cls(layer, chunk, redacted(file), redacted(cause), round(time.time(), 3))
 
     def cells(self, chunk_id: int, number: int = 0) -> Cells:
         """The cell that keeps it, in the chunk's row.
@@ -56,6 +59,24 @@ class Failure:
         key = _PREFIX + b"%020d" % chunk_id
         name = ColumnName("0", b"failure_%04d_%s" % (number, self.file.rpartition("/")[2].encode()))
         return [single(name, key, json.dumps(asdict(self)).encode())]
+
+    @classmethod
+    def decode(cls, value: bytes) -> Failure:
+        """The failure that a cell of `cells` keeps.
+
+        Raises:
+          ValueError: when it is none.
+        """
+        try:
+            failure = cls(**json.loads(value))
+        except (TypeError, RecursionError) as error:
+            raise ValueError(str(error)) from None
+        kinds = {"layer": int, "chunk": str, "file": str, "cause": str, "when": float}
+        if not all(type(getattr(failure, name)) is kind for name, kind in kinds.items()):
+            raise ValueError("values of other types than a failure has")
+        if not 0 <= failure.when < _END_OF_TIME or not re.fullmatch(r"(\d{1,10}_){2}\d{1,10}", failure.chunk):
+            raise ValueError("values that no failure has")
+        return failure
 
     @property
     def coords(self) -> tuple[int, int, int]:
@@ -75,10 +96,19 @@ def read_failures(store: Store, first_chunk: int = 0) -> Generator[Failure]:
     Args:
       store: the graph's store.
       first_chunk: the id of a chunk; those of lower ids are left out.
+
+    Raises:
+      StoreError: when a row is damaged, or cannot be read.
     """
-    for _, row in store.read_range(_PREFIX + b"%020d" % first_chunk, _PREFIX + AFTER_DIGITS):
-        for cell in row.values():
-            yield Failure(**json.loads(cell.value))
+    for key, row in store.read_range(_PREFIX + b"%020d" % first_chunk, _PREFIX + AFTER_DIGITS):
+        yield from _decoded(store, key, row)
+
+
+def _decoded(store: Store, key: bytes, row: Row) -> list[Failure]:
+    try:
+        return [Failure.decode(cell.value) for cell in row.values()]
+    except ValueError:
+        raise damaged_row(store, key, "failures as JSON", "something else") from None
 
 
 def clear_failures(store: Store) -> None:

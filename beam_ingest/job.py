@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
-from beam_ingest import failures, progress, table
+from beam_ingest import document, failures, progress, table
 from beam_ingest.clearing import blocks_around, clear_block
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
@@ -20,7 +19,7 @@ from beam_ingest.meta import encode_meta
 from beam_ingest.removal import check_removable, refuse_existing, remove_graph
 from beam_ingest.scope import BLOCK_LAYER, Scope
 from beam_ingest.stores import Store, open_store
-from beam_ingest.tablets import split_keys, tablet_count
+from beam_ingest.tablets import check_tablets, split_keys, tablet_count
 from beam_ingest.version import __version__
 
 GRAPH_ID = "[_a-zA-Z0-9][-_.a-zA-Z0-9]{0,49}"
@@ -168,7 +167,8 @@ def start_job(
       job: what is to be built.
       overwrite: remove a graph that is there; with raw input, replace edges and components files too.
       resume: take up a graph that was begun.
-      tablets: how many parts a table of many servers begins with; by the estimated rows if None.
+      tablets: how many parts a table of many servers begins with; if None, as many as a resumed graph was
+        begun with, or by the estimated rows.
       before: called with the job that is returned when all is checked, before a table is removed or made;
         when it raises, neither happens. Not called when a graph is resumed.
 
@@ -177,13 +177,15 @@ def start_job(
 
     Raises:
       GraphExistsError: when the graph is there and neither `overwrite` nor `resume` is asked for.
-      ConfigError: when it is to be resumed but was begun differently.
+      ConfigError: when it is to be resumed but was begun differently, or `tablets` is none that a table begins with.
       StoreError: when the store cannot be written, or what is there is no graph that may be removed.
     """
+    if tablets is not None:
+        check_tablets(tablets)
     store = job.open_store()
     try:
         if resume:
-            return _resume(job, store)
+            return _resume(job, store, tablets)
         if not overwrite:
             refuse_existing(store)
         else:
@@ -199,6 +201,7 @@ def start_job(
             program=__version__,
             timestamp=job.timestamp,
             replace_files=job.replace_files,
+            tablets=tablets,
         )
         meta = encode_meta(job.dataset, job.graph_id)
         version = table.VERSIONS[job.graph_version].encode()
@@ -226,70 +229,86 @@ def _make_table(store: Store, splits: list[bytes], cells: table.Cells, timestamp
         raise
 
 
-def _resume(job: IngestJob, store: Store) -> IngestJob:
+def check_resumable(job: IngestJob, store: Store) -> progress.Manifest:
+    """Find out whether `job` can finish the graph in `store`; nothing is changed.
+
+    Comments, white space, the order of keys and secrets of the dataset file may differ.
+
+    Returns:
+      The manifest of the graph that was begun.
+
+    Raises:
+      ConfigError: when there is no graph, or it was begun differently.
+      StoreError: when the store cannot be read, or has no sound manifest.
+    """
     if not store.exists():
         raise ConfigError(f"{store.place}: there is no graph to resume; leave --resume out")
     manifest = progress.read_manifest(store)
-    asked = {
-        "graph_id": job.graph_id,
-        "digest": progress.digest(job.dataset.text),
-        "chunks": job.grid.chunks,
-        "program": __version__,
-        **job.options,
-    }
+    asked = {"graph_id": job.graph_id, "program": __version__, **job.options}
     begun = {**vars(manifest), **manifest.options}
     for name, value in asked.items():
         if begun[name] != value:
-            plain = name != "digest"
-            differs = f"{_NAMES[name]} {begun[name]}, not {value}" if plain else _changed_line(manifest, job)
-            raise ConfigError(
-                f"{store.place}: it was begun with {differs}; "
-                "resume it as it was begun, or build it from scratch with --overwrite"
-            )
-    _take_back(job, store, manifest.timestamp)
+            raise _begun_otherwise(store, f"{_NAMES[name]} {begun[name]}, not {value}")
+    where = job.dataset.path
+    try:  # through the same checks, whatever version wrote it
+        before = Dataset.from_text(manifest.dataset, where).text
+    except ConfigError as error:
+        raise StoreError(
+            f"{store.place}: the dataset in its manifest cannot be read: {error}; "
+            "--overwrite builds the graph from scratch"
+        ) from None
+    differs = document.difference(before, job.dataset.text, where)
+    if differs is not None:
+        key, was, now = differs
+        raise _begun_otherwise(store, f"{key} {was}, not {now} as in {where}")
+    if manifest.chunks != job.grid.chunks:
+        raise _begun_otherwise(store, f"a grid of chunks {manifest.chunks}, not {job.grid.chunks}")
+    return manifest
+
+
+def _begun_otherwise(store: Store, differs: str) -> ConfigError:
+    return ConfigError(
+        f"{store.place}: it was begun with {differs}; "
+        "resume it as it was begun, or build it from scratch with --overwrite"
+    )
+
+
+def _resume(job: IngestJob, store: Store, tablets: int | None) -> IngestJob:
+    manifest = check_resumable(job, store)
+    _take_back(job, store, manifest, tablets or manifest.tablets)
     failures.clear_failures(store)
     return replace(job, timestamp=manifest.timestamp, resume=True, replace_files=manifest.replace_files)
 
 
-def _take_back(job: IngestJob, store: Store, timestamp: int) -> None:
-    """Remove what was written of chunks whose files contradict each other: mending will change them."""
+def _take_back(job: IngestJob, store: Store, manifest: progress.Manifest, tablets: int | None) -> None:
+    """Remove what was written of chunks whose files contradict each other: correct ones will change them."""
     contradictions = {
         (failure.layer, failure.coords)
         for failure in failures.read_failures(store, job.grid.chunk_id(BLOCK_LAYER, (0, 0, 0)))
     }
     if any(layer != BLOCK_LAYER or layer == job.grid.root_layer for layer, _ in contradictions):
-        _clear(job, store, timestamp)
+        _clear(job, store, manifest.timestamp, tablets)
     elif contradictions:
         for block in blocks_around(job.grid, [coords for _, coords in contradictions]):
             clear_block(store, job.grid, block)
 
 
-def _splits(job: IngestJob, tablets: int | None = None) -> list[bytes]:
+def _splits(job: IngestJob, tablets: int | None) -> list[bytes]:
     scope = Scope(job.grid, job.test)
     return split_keys(scope, tablet_count(scope) if tablets is None else tablets)
 
 
-def _clear(job: IngestJob, store: Store, timestamp: int) -> None:
+def _clear(job: IngestJob, store: Store, timestamp: int, tablets: int | None) -> None:
     """Remove all but what the job began with."""
     kept = store.read_rows([table.META_KEY, table.VERSION_KEY, progress.MANIFEST_KEY])
     cells = [table.single(name, key, cell.value) for key, row in kept.items() for name, cell in row.items()]
-    splits = _splits(job)
+    splits = _splits(job, tablets)
     remove_graph(store)
     _make_table(store, splits, cells, timestamp)
 
 
-def _changed_line(manifest: progress.Manifest, job: IngestJob) -> str:
-    """The first line of the dataset file that is not what it was."""
-    lines = zip_longest(manifest.dataset.splitlines(), job.dataset.text.splitlines(), fillvalue="")
-    for number, (was, now) in enumerate(lines, start=1):
-        if was != now:
-            return f"{was.strip()!r} in line {number} of {job.dataset.path}, not {now.strip()!r}"
-    return f"other white space in {job.dataset.path}"
-
-
 _NAMES = {
     "graph_id": "graph id",
-    "chunks": "a grid of chunks",
     "program": "beam-ingest",
     "graph_version": "--graph-version",
     "raw": "--raw",

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from beam_ingest.dataset import Dataset
+from beam_ingest.redact import redacted
 
 _MODULE = "pychunkedgraph.graph.meta"
 _LOCK = threading.Lock()
@@ -53,9 +54,9 @@ def encode_meta(dataset: Dataset, graph_id: str) -> bytes:
         ROOT_COUNTERS=dataset.root_counters,
     )
     data_source = DataSource(
-        EDGES=dataset.edges,
-        COMPONENTS=dataset.components,
-        WATERSHED=dataset.watershed,
+        EDGES=dataset.edges and redacted(dataset.edges),
+        COMPONENTS=dataset.components and redacted(dataset.components),
+        WATERSHED=redacted(dataset.watershed),
         DATA_VERSION=dataset.data_version,
         CV_MIP=dataset.cv_mip,
     )

@@ -109,6 +109,24 @@ def done_cells(key: bytes, counts: Counts, cells_checksum: int, milliseconds: in
     ]
 
 
+_COUNTS_BYTES = 8 * len(fields(Counts)) + _CHECKSUM_BYTES
+
+
+def _of_size(store: Store, key: bytes, value: bytes, size: int) -> bytes:
+    """The value, if it has the size it should have."""
+    if len(value) != size:
+        raise damaged_row(store, key, f"a cell of {size} bytes", f"{len(value)}")
+    return value
+
+
+def damaged_row(store: Store, key: bytes, expected: str, found: str) -> StoreError:
+    """The error of a row of ours that this program did not write so."""
+    return StoreError(
+        f"{store.place}: row {key.decode(errors='backslashreplace')}: expected {expected}, found {found}; "
+        "the row is damaged: --overwrite builds the graph from scratch"
+    )
+
+
 @dataclass(frozen=True)
 class LayerStatus:
     """Progress of one layer.
@@ -154,22 +172,29 @@ def read_layer(store: Store, grid: ChunkGrid, layer: int) -> LayerStatus:
     first = grid.chunk_id(layer, (0, 0, 0))
     end = first + (1 << (64 - grid.layer_id_bits))
     counts, times = [], []
-    for _, row in store.read_range(chunk_key(first), chunk_key(end)):
+    for key, row in store.read_range(chunk_key(first), chunk_key(end)):
         if _COUNTS in row:
-            counts.append(row[_COUNTS].value[:-_CHECKSUM_BYTES])
-            times.append(row[_MILLISECONDS].value if _MILLISECONDS in row else bytes(8))
+            counts.append(_of_size(store, key, row[_COUNTS].value, _COUNTS_BYTES)[:-_CHECKSUM_BYTES])
+            spent = row[_MILLISECONDS].value if _MILLISECONDS in row else bytes(8)
+            times.append(_of_size(store, key, spent, 8))
     total = np.frombuffer(b"".join(counts), "<i8").reshape(-1, len(fields(Counts))).sum(axis=0)
-    spent = int(np.frombuffer(b"".join(times), "<i8").sum())
-    return LayerStatus(layer, len(counts), grid.chunk_count(layer), Counts(*total.tolist()), spent)
+    milliseconds = int(np.frombuffer(b"".join(times), "<i8").sum())
+    return LayerStatus(layer, len(counts), grid.chunk_count(layer), Counts(*total.tolist()), milliseconds)
 
 
 def read_done(store: Store, keys: list[bytes]) -> dict[bytes, int]:
     """Which of the progress rows `keys` are there, and the checksums in them."""
     return {
-        key: int.from_bytes(row[_COUNTS].value[-_CHECKSUM_BYTES:], "little")
+        key: int.from_bytes(
+            _of_size(store, key, row[_COUNTS].value, _COUNTS_BYTES)[-_CHECKSUM_BYTES:], "little"
+        )
         for key, row in store.read_rows(keys).items()
         if _COUNTS in row
     }
+
+
+_OPTIONS = {"graph_version": int, "raw": bool, "test": bool, "require_files": bool}
+"""What changes a graph (`beam_ingest.job.IngestJob.options`)."""
 
 
 @dataclass(frozen=True)
@@ -178,13 +203,14 @@ class Manifest:
 
     Attributes:
       graph_id: the graph.
-      dataset: text of the dataset file.
+      dataset: what the dataset file says (`beam_ingest.dataset.Dataset.text`).
       digest: sha256 of that text.
       chunks: chunk counts along x, y and z.
       options: what changes the graph: graph version, raw input, test, …
       program: version of this program.
       timestamp: the one cell timestamp of the job, microseconds.
       replace_files: whether files that raw agglomeration becomes may take the place of others.
+      tablets: tablets that were asked for; None for as many as the rows are worth.
     """
 
     graph_id: str
@@ -195,10 +221,39 @@ class Manifest:
     program: str
     timestamp: int
     replace_files: bool = False
+    tablets: int | None = None
 
     def cells(self) -> Cells:
         """The manifest row."""
         return [table.single(_MANIFEST, MANIFEST_KEY, json.dumps(asdict(self)).encode())]
+
+    @classmethod
+    def decode(cls, value: bytes) -> Manifest:
+        """The manifest that `cells` wrote.
+
+        Raises:
+          ValueError: when it is none, or one of another version of this program.
+        """
+        try:
+            content = json.loads(value)
+            manifest = cls(**(content | {"chunks": tuple(content["chunks"])}))
+        except (TypeError, KeyError, RecursionError) as error:
+            raise ValueError(str(error)) from None
+        kinds: dict[str, type] = dict.fromkeys(("graph_id", "dataset", "digest", "program"), str)
+        kinds |= {"timestamp": int, "options": dict}
+        sound = (
+            all(type(getattr(manifest, name)) is kind for name, kind in kinds.items())
+            and len(manifest.chunks) == 3
+            and all(type(n) is int and 0 < n < 1 << 31 for n in manifest.chunks)
+            and 0 <= manifest.timestamp < 1 << 63
+            and type(manifest.replace_files) is bool
+            and (manifest.tablets is None or manifest.tablets in range(1, 1000))
+            and {name: type(option) for name, option in manifest.options.items()} == _OPTIONS
+            and manifest.options["graph_version"] in table.VERSIONS
+        )
+        if not sound:
+            raise ValueError("values of other types than a manifest has")
+        return manifest
 
 
 OWNED_SECONDS = 5.0
@@ -285,10 +340,9 @@ def read_manifest(store: Store) -> Manifest:
     if row is None or _MANIFEST not in row:
         raise StoreError(no_manifest(store))
     try:
-        content = json.loads(row[_MANIFEST].value)
-        return Manifest(**(content | {"chunks": tuple(content["chunks"])}))
-    except (ValueError, TypeError, KeyError):
+        return Manifest.decode(row[_MANIFEST].value)
+    except ValueError:
         raise StoreError(
-            f"{store.place}: its manifest is of another version of beam-ingest; "
+            f"{store.place}: its manifest is damaged, or of another version of beam-ingest; "
             "--overwrite builds the graph from scratch"
         ) from None

@@ -13,18 +13,20 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from beam_ingest.cli import main
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import StoreError
-from beam_ingest.job import make_job, start_job
+from beam_ingest.errors import ConfigError, StoreError
+from beam_ingest.job import check_resumable, make_job, start_job
 from beam_ingest.pipeline.sink import FLUSH_SECONDS
 from beam_ingest.run import run_job
 from tests.conftest import COUNTS, Cli, graph_cells, small_dataset, store_of
-from tests.graphs import comparable, timestamps
+from tests.graphs import comparable, read_cells, timestamps
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import write
 
@@ -223,9 +225,14 @@ def test_resume_with_other_options(
 @pytest.mark.parametrize(
     ("old", "new", "difference"),
     [
-        ("CHUNK_SIZE: [64, 64, 64]", "CHUNK_SIZE: [32, 32, 32]", "'CHUNK_SIZE: [64, 64, 64]' in line 7 of "),
-        ("DATA_VERSION: 4", "DATA_VERSION: 3", "'DATA_VERSION: 4' in line 5 of "),
-        ("graph_config:", "graph_config: # changed", "'graph_config:' in line 6 of "),
+        (
+            "CHUNK_SIZE: [64, 64, 64]",
+            "CHUNK_SIZE: [32, 32, 32]",
+            "graph_config.CHUNK_SIZE [64, 64, 64], not [32, 32, 32]",
+        ),
+        ("DATA_VERSION: 4", "DATA_VERSION: 3", "data_source.DATA_VERSION 4, not 3"),
+        ("DATA_VERSION: 4", "", "data_source.DATA_VERSION 4, not nothing"),
+        ("DATA_VERSION: 4", "DATA_VERSION: 4\n  CV_MIP: 1", "data_source.CV_MIP nothing, not 1"),
     ],
 )
 def test_resume_with_another_dataset_file(cli: Cli, begun: Path, old: str, new: str, difference: str) -> None:
@@ -235,10 +242,33 @@ def test_resume_with_another_dataset_file(cli: Cli, begun: Path, old: str, new: 
     begun.write_text(text.replace(old, new))
     line = cli.refused("graph", "g", begun, "--resume")
     assert line == (
-        f"{store_of(begun)}: it was begun with {difference}{begun}, not '{new}'; "
+        f"{store_of(begun)}: it was begun with {difference} as in {begun}; "
         "resume it as it was begun, or build it from scratch with --overwrite"
     )
     assert comparable(store_of(begun)) == before
+
+
+def test_resume_with_the_same_dataset_file_written_otherwise(
+    cli: Cli, begun: Path, small_cells: Cells
+) -> None:
+    """In another order, with comments, other white space, and a section of another program."""
+    content = yaml.safe_load(begun.read_text())
+    turned = {key: dict(reversed(value.items())) for key, value in reversed(content.items())}
+    turned["mesh_config"] = {"dir": "mesh"}
+    begun.write_text("# the same\n\n" + yaml.safe_dump(turned, sort_keys=False, default_flow_style=True))
+    assert cli("graph", "g", begun, "--resume").status == 0
+    assert graph_cells(begun) == small_cells
+
+
+def test_comparing_before_a_resume_changes_nothing(begun: Path) -> None:
+    before = read_cells(store_of(begun), own=True)
+    job = make_job("g", Dataset.from_file(begun), f"sqlite:{store_of(begun)}")
+    store = job.open_store()
+    assert check_resumable(job, store).graph_id == "g"
+    with pytest.raises(ConfigError, match="begun with --graph-version 3, not 2"):
+        check_resumable(replace(job, graph_version=2), store)
+    store.close()
+    assert read_cells(store_of(begun), own=True) == before
 
 
 def test_resume_with_a_watershed_of_another_size(cli: Cli, begun: Path) -> None:

@@ -19,7 +19,7 @@ from beam_ingest.errors import ConfigError, StoreError, SubmitError
 from beam_ingest.failures import summarise
 from beam_ingest.files import Folder
 from beam_ingest.identity import who
-from beam_ingest.job import IngestJob
+from beam_ingest.job import IngestJob, check_resumable
 from beam_ingest.removal import refuse_existing
 from beam_ingest.settings import Settings
 
@@ -75,8 +75,8 @@ def _check_table(arguments: argparse.Namespace, job: IngestJob) -> None:
         confirm_overwrite(job, arguments.yes)
     elif not arguments.resume:
         refuse_existing(store)
-    elif not store.exists():
-        raise ConfigError(f"{store.place}: there is no graph to resume; leave --resume out")
+    else:
+        check_resumable(job, store)
     store.close()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from beam_ingest import document
 from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.place import graph_place
@@ -18,7 +19,6 @@ from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError
 from beam_ingest.files import Folder
-from beam_ingest.progress import digest
 from beam_ingest.run import (
     check_options,
     default_workers,
@@ -45,8 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
         if is_local(options):
             options.setdefault("direct_num_workers", default_workers(job.grid))
-        if job.manifest.digest != digest(dataset.text):
-            print(f"note: the graph was built with another text of {arguments.dataset}", file=sys.stderr)
+        changed = document.difference(job.manifest.dataset, dataset.text, dataset.path)
+        if changed:
+            key, was, now = changed
+            print(f"note: the graph was built with {key} {was}, not {now}", file=sys.stderr)
         with engine(options) as options, logged():
             findings = _verified(job, options)
     if arguments.json:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from google.cloud import bigtable
 from google.cloud import storage as storage_client
 from google.cloud.dataflow import FlexResourceSchedulingGoal, WorkerIPAddressConfiguration
@@ -73,7 +74,8 @@ def test_make_run_dataflow(
     cloud: DataflowEndpoint, storage: StorageEmulator, remote: Path, graph_id: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "minnie.yml"
-    path.write_text(remote.read_text())
+    content = yaml.safe_load(remote.read_text())
+    path.write_text(yaml.safe_dump(content | {"cave_config": {"token": "hunter2"}}) + "# hunter2\n")
     words = (f"DATASET={path}", f"GRAPH_ID={graph_id}", "TEST=1")
     made = tmp_path / "made" / "settings.json"
     ran = make(
@@ -85,7 +87,8 @@ def test_make_run_dataflow(
     )
     assert (ran.returncode, ran.stderr) == (0, ""), ran
     (uploaded,) = storage.objects(f"gs://{BUCKET}/staging/datasets/")
-    assert storage.read(uploaded) == path.read_bytes()
+    assert yaml.safe_load(storage.read(uploaded)) == content
+    assert b"hunter2" not in storage.read(uploaded)
     (told,) = cloud.jobs
     assert cloud.launches == [
         {
