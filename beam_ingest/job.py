@@ -177,7 +177,7 @@ def start_job(
 
     Raises:
       GraphExistsError: when the graph is there and neither `overwrite` nor `resume` is asked for.
-      ConfigError: when it is to be resumed but was begun differently, or `tablets` is none that a table begins with.
+      ConfigError: when it is to be resumed but was begun differently, or `tablets` is a wrong number.
       StoreError: when the store cannot be written, or what is there is no graph that may be removed.
     """
     if tablets is not None:
