@@ -179,6 +179,21 @@ def test_a_launch_is_refused_before_anything_is_launched(
     assert launched["environment"]["flexrsGoal"] == FlexResourceSchedulingGoal.FLEXRS_COST_OPTIMIZED
 
 
+def test_what_cannot_be_resumed_is_refused_before_a_launch(
+    cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path
+) -> None:
+    """The launcher would refuse it out of sight, minutes later."""
+    launch = ("launch", graph_id, remote, f"--settings={settings}", "--resume")
+    begun(remote, graph_id)
+    text = remote.read_text()
+    assert "begun with" in cli.refused(*launch, "--graph-version=2")
+    remote.write_text(text.replace("data/components", "data/edges"))
+    assert "COMPONENTS" in cli.refused(*launch)
+    assert cloud.launches == []
+    remote.write_text(f"# a comment\n{text}")
+    assert cli(*launch).status == 0
+
+
 @pytest.mark.parametrize("damage", ["none", "json", "key", "shape"])
 def test_settings_that_are_not_whole(
     cli: Cli, remote: Path, graph_id: str, settings: Path, damage: str
