@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from beam_ingest.checks.findings import CONFIGURATION, Case, Findings
@@ -9,10 +10,11 @@ from beam_ingest.checks.regions import bucket_location, is_within
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.files import FileError, local_path
+from beam_ingest.identity import who
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.job import IngestJob, missing_folders, missing_keys
 from beam_ingest.stores import store_url
-from beam_ingest.stores.access import folder_fault, store_access
+from beam_ingest.stores.access import READING, folder_fault, store_access
 
 PERMISSIONS = "missing permissions"
 REGIONS = "inputs and table in different regions"
@@ -49,13 +51,16 @@ def configured_job(dataset: Dataset, raw: bool, store: str | None, findings: Fin
     return IngestJob(_GRAPH_ID, dataset, grid, resolution, place, raw=raw)
 
 
-def check_rights(job: IngestJob, findings: Findings) -> None:
-    """Whether the table, and with raw input the files made of it, can be written."""
+def check_rights(job: IngestJob, findings: Findings, worker: str | None = None) -> None:
+    """Whether the table, and with raw input the files made of it, can be written.
+
+    Args:
+      job: the job that would build the graph.
+      findings: where what is found goes.
+      worker: the account that jobs run as which are launched from here; None when we build ourselves.
+    """
     if job.store:
-        access = store_access(job.store)
-        findings.problem(PERMISSIONS, *map(Case, access.lacking), count=len(access.lacking))
-        if access.unknown:
-            findings.unchecked.add(access.unknown)
+        _check_store(job.store, findings, worker)
     source = job.dataset
     for key, url in (("EDGES", source.edges), ("COMPONENTS", source.components)):
         if not job.raw or url is None:
@@ -67,6 +72,28 @@ def check_rights(job: IngestJob, findings: Findings) -> None:
         fault = folder_fault(Path(path))
         if fault:
             findings.problem(PERMISSIONS, Case(fault))
+
+
+def _check_store(store: str, findings: Findings, worker: str | None) -> None:
+    access = store_access(store)
+    account = "the account of the application default credentials"
+    if store.startswith("bigtable:") and not os.environ.get("BIGTABLE_EMULATOR_HOST"):
+        account = who() or account
+    needed = access
+    if worker is not None and worker != account and not access.unknown and not access.faults:
+        needed = access._replace(permissions=tuple(name for name in access.permissions if name in READING))
+        others = [name for name in access.permissions if name not in READING]
+        if others:
+            findings.note(
+                f"{access.place}: {account} lacks {', '.join(others)}: only builds from here need it"
+            )
+        findings.unchecked.add(
+            f"{access.place}: permissions of {worker}, which builds what is launched: only it can ask"
+        )
+    faults = [*access.faults, *needed.lines(account)]
+    findings.problem(PERMISSIONS, *map(Case, faults), count=len(faults))
+    if access.unknown:
+        findings.unchecked.add(access.unknown)
 
 
 def check_regions(job: IngestJob, region: str | None, findings: Findings) -> None:

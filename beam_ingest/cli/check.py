@@ -18,7 +18,7 @@ from beam_ingest.checks.listing import conclude, file_kinds
 from beam_ingest.checks.pipeline import REPORT_FILE, CheckDataset
 from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
-from beam_ingest.cli.place import place_option
+from beam_ingest.cli.place import place_option, worker_of
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     ingest = configured_job(dataset, arguments.raw, store, findings)
     job = None
     if ingest is not None:
-        check_rights(ingest, findings)
+        check_rights(ingest, findings, worker_of(arguments, ingest.store))
         check_regions(ingest, options.get("region"), findings)
         options = _options(ingest, options, count)
         with temporary_folder(is_local(options)):

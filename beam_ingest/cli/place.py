@@ -26,6 +26,24 @@ def place_option(arguments: argparse.Namespace, dataset: Dataset) -> str | None:
     return Settings.from_file(arguments.settings or DEFAULT_SETTINGS).store_option(dataset, option)
 
 
+def worker_of(arguments: argparse.Namespace, place: str) -> str | None:
+    """The account that builds graphs of the instance of `place` when they are launched.
+
+    None when nothing is known of launching: without settings, or when they are of another instance.
+
+    Raises:
+      ConfigError: when settings are named, and are not there or not whole.
+    """
+    try:
+        settings = Settings.from_file(arguments.settings or DEFAULT_SETTINGS)
+    except ConfigError:
+        if arguments.settings:
+            raise
+        return None
+    instance = f"bigtable:{settings.bigtable_project}/{settings.bigtable_instance}/"
+    return settings.worker_service_account if place.startswith(instance) else None
+
+
 def graph_place(arguments: argparse.Namespace, dataset: Dataset) -> str:
     """URL of the store of the graph that the arguments name.
 

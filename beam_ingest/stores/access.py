@@ -13,26 +13,46 @@ PERMISSIONS = (
     "bigtable.tables.mutateRows",
     "bigtable.tables.readRows",
 )
-"""What building a graph needs on a Bigtable instance."""
+"""What building a graph needs on a Bigtable instance,"""
+READING = ("bigtable.tables.get", "bigtable.tables.readRows")
+"""and what launching a job and following it needs, which the workers' account then builds."""
+_ADVICE = {
+    "bigtable.tables.create": "a role of one's own with it and bigtable.tables.delete is enough",
+    "bigtable.tables.get": "roles/bigtable.reader has it",
+    "bigtable.tables.mutateRows": "roles/bigtable.user has it",
+    "bigtable.tables.readRows": "roles/bigtable.reader has it",
+}
+"""The least that gives each permission."""
 
 
 class Access(NamedTuple):
     """What is known of our rights.
 
     Attributes:
-      lacking: what we lack, a line each.
+      place: what they are rights on.
+      permissions: the permissions that we lack, among `PERMISSIONS`.
+      faults: why the table cannot be made else, a line each.
       unknown: why nobody can tell, or "".
     """
 
-    lacking: list[str]
+    place: str
+    permissions: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     unknown: str = ""
+
+    def lines(self, account: str) -> list[str]:
+        """What `account`, who was asked for, lacks."""
+        return [
+            f"{self.place}: expected the permission {name} for {account}, found none; {_ADVICE[name]}"
+            for name in self.permissions
+        ]
 
 
 def store_access(url: str) -> Access:
     """Whether the store at a URL of `beam_ingest.stores.store_url` can be made and filled."""
     kind, _, place = url.partition(":")
     if kind == "sqlite":
-        return Access(_sqlite_faults(Path(place)))
+        return Access(place, faults=tuple(_sqlite_faults(Path(place))))
     project, instance, *_ = place.split("/")
     return _bigtable_access(project, instance)
 
@@ -69,13 +89,8 @@ def _bigtable_access(project: str, instance: str) -> Access:
         client = bigtable.Client(project=project, admin=True)
         granted = client.instance(instance).test_iam_permissions(list(PERMISSIONS))
     except MethodNotImplemented:
-        return Access([], f"{where}: permissions: the emulator has none")
+        return Access(where, unknown=f"{where}: permissions: the emulator has none")
     except (GoogleAPICallError, RetryError, GoogleAuthError) as error:
-        return Access([f"{where}: the permissions cannot be looked up: {' '.join(str(error).split())}"])
-    lacking = [name for name in PERMISSIONS if name not in granted]
-    return Access(
-        [
-            f"{where}: expected the permission {name}, found none; roles/bigtable.admin has it"
-            for name in lacking
-        ]
-    )
+        fault = f"{where}: the permissions cannot be looked up: {' '.join(str(error).split())}"
+        return Access(where, faults=(fault,))
+    return Access(where, tuple(name for name in PERMISSIONS if name not in granted))

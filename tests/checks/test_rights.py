@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,18 +12,24 @@ from google.iam.v1.iam_policy_pb2 import TestIamPermissionsRequest as Asked
 from google.iam.v1.iam_policy_pb2 import TestIamPermissionsResponse as Granted
 
 from beam_ingest.checks.regions import is_within
-from beam_ingest.stores.access import PERMISSIONS
+from beam_ingest.stores.access import PERMISSIONS, READING
 from tests.bigtable.conftest import emulator  # noqa: F401  (a fixture)
 from tests.bigtable.emulator import Emulator
 from tests.checks import checked, lines
 from tests.conftest import Cli
 from tests.dataflow.clusters import ClustersProxy
 from tests.dataflow.conftest import storage  # noqa: F401  (a fixture)
-from tests.dataflow.jobs import BUCKET, REGION
+from tests.dataflow.jobs import BUCKET, INSTANCE, PROJECT, REGION, SETTINGS, WORKER
 from tests.dataflow.storage import StorageEmulator
 
 MISSING, APART = "missing permissions", "inputs and table in different regions"
 TEST_PERMISSIONS = "/google.bigtable.admin.v2.BigtableInstanceAdmin/TestIamPermissions"
+LEAST = {
+    "bigtable.tables.create": "a role of one's own with it and bigtable.tables.delete is enough",
+    "bigtable.tables.get": "roles/bigtable.reader has it",
+    "bigtable.tables.mutateRows": "roles/bigtable.user has it",
+    "bigtable.tables.readRows": "roles/bigtable.reader has it",
+}
 STORE = "--store=bigtable:project/instance"
 
 
@@ -111,9 +118,37 @@ def test_permissions_of_an_instance(
         found = checked(cli, dataset, STORE, status=1 if lacking else 0)
     assert proxy.resources == ["projects/project/instances/instance"]
     assert [case["line"] for case in found["problems"].get(MISSING, {"examples": []})["examples"]] == [
-        f"bigtable:project/instance: expected the permission {name}, found none; roles/bigtable.admin has it"
+        f"bigtable:project/instance: expected the permission {name} for the account of the application "
+        f"default credentials, found none; {LEAST[name]}"
         for name in sorted(lacking)
     ]
+
+
+@pytest.mark.parametrize("granted", [READING, READING[:1]])
+def test_who_launches_needs_no_rights_of_the_worker(
+    cli: Cli,
+    dataset: Path,
+    emulator: Emulator,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    granted: Sequence[str],
+) -> None:
+    """As Terraform gives them: the launcher reads, the worker makes tables and writes."""
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps(SETTINGS))
+    place = f"bigtable:{PROJECT}/{INSTANCE}"
+    with InstanceProxy(emulator.address, granted) as proxy:
+        monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", proxy.address)
+        found = checked(
+            cli, dataset, f"--store={place}", f"--settings={settings}", status=int(granted != READING)
+        )
+    missing = lines(found, MISSING) if MISSING in found["problems"] else []
+    assert [line.partition(" for ")[0] for line in missing] == [
+        f"{place}: expected the permission {name}" for name in READING if name not in granted
+    ]
+    assert any(line.startswith(f"{place}: permissions of {WORKER}") for line in found["not_checked"])
+    assert any("bigtable.tables.create, bigtable.tables.mutateRows" in note for note in found["notes"])
+    assert "roles/bigtable.admin" not in json.dumps(found)
 
 
 def test_permissions_that_cannot_be_asked_for(
@@ -144,7 +179,7 @@ def test_regions(
     with InstanceProxy(emulator.address) as proxy:
         monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", proxy.address)
         found = checked(cli, dataset, STORE, f"--region={REGION}", status=0)
-        assert not [line for line in found["not_checked"] if "region" in line]
+        assert not [line for line in found["not_checked"] if ": region:" in line]
         found = checked(cli, dataset, STORE, "--region=europe-west1")
         assert lines(found, APART) == [
             "--region europe-west1: expected one with a cluster of bigtable:project/instance, found clusters "
