@@ -57,8 +57,8 @@ lint: install ## Check style
 types: install ## Check types
 	@$(BIN)/mypy --no-error-summary
 
-tests: install prism flink ## Run the test suite
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
+tests: install prism flink ## Run the test suite [MARKERS="not slow and ..."]
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal $(if $(MARKERS),-m "$(MARKERS)")
 
 test-slow: install ## Run the tests that take minutes
 	@$(BIN)/pytest -m slow

@@ -16,6 +16,11 @@ from beam_ingest.sample import SampleSpec, write_sample
 from tests.graphs import comparable
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
+from tests.require_all import (  # noqa: F401 - hooks
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
 
 # How long an example takes says nothing here: machines are shared.
 settings.register_profile("beam_ingest", deadline=None)

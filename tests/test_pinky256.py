@@ -16,6 +16,7 @@ from beam_ingest.meta import encode_meta
 from tests.graphs import comparable, ingest, pinky256, read_cells
 from tests.oracle.cells import decompress, names
 
+pytestmark = pytest.mark.shared_data
 Capture = pytest.CaptureFixture[str]
 SUPERVOXELS = 13_854
 NODES = {2: 1_092, 3: 270, 4: 538}

@@ -28,6 +28,7 @@ def test_from_a_small_graph_to_a_large_one(small: int, large: int) -> None:
         assert found.largest_edges[layer] == pytest.approx(known.largest_edges, rel=0.6)
 
 
+@pytest.mark.shared_data
 def test_the_record_of_the_real_sample_is_what_it_measures() -> None:
     found = measure(str(pinky256() / "dataset.yml"))
     assert found.counts == PINKY256.counts

@@ -17,6 +17,7 @@ from apache_beam.portability.api import beam_job_api_pb2_grpc as api_grpc
 
 from beam_ingest.pipeline.sink import FLUSH_SECONDS
 from tests.conftest import COUNTS, Cli, graph_cells, store_of
+from tests.data import unpack
 from tests.flink.conftest import Flink
 from tests.flink.engine import free_port
 from tests.flink.page import commands, with_options
@@ -34,6 +35,7 @@ def pinky_cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     return comparable(store)
 
 
+@pytest.mark.shared_data
 @pytest.mark.parametrize(("parallelism", "raw"), [(2, []), (1, ["--raw"])], ids=["proto", "raw"])
 def test_the_real_sample(
     flink: Flink, pinky_cells: Cells, tmp_path: Path, capfd: Capture, parallelism: int, raw: list[str]
@@ -133,7 +135,7 @@ def test_workers_on_a_cluster(cluster: Flink, worker_pool: str, tmp_path: Path, 
     (words,) = commands("beam-ingest", "EXTERNAL")
     words = with_options(words, job_endpoint=cluster.endpoint, environment_config=worker_pool)
     options = [word for word in words[4:] if word != "--overwrite"]
-    dataset, here, there = pinky256() / "dataset.yml", tmp_path / "here.sqlite", tmp_path / "there.sqlite"
+    dataset, here, there = unpack(tmp_path), tmp_path / "here.sqlite", tmp_path / "there.sqlite"
     assert ingest(dataset, here, "--test") == 0
     assert ingest(dataset, there, "--test", *options) == 0
     assert comparable(there) == comparable(here)

@@ -91,6 +91,7 @@ def parents_layer_by_layer(graph: Graph) -> set[tuple[int, int, int, int]]:
     return parents
 
 
+@pytest.mark.shared_data
 def test_golden_graph_is_the_oracles(pinky256: Path, pinky256_graph: Graph) -> None:
     cells = build(load(pinky256, PINKY256), version=3)
     ours = names(cells)
@@ -103,6 +104,7 @@ def test_golden_graph_is_the_oracles(pinky256: Path, pinky256_graph: Graph) -> N
             assert len(rows) == len(theirs), table
 
 
+@pytest.mark.shared_data
 def test_golden_counts(pinky256_graph: Graph) -> None:
     """Of the 1,092 layer-2 nodes, 715 have a parent at layer 3, and 377 skip it and are children of roots."""
     layer_of = pinky256_graph.grid.layer_of
@@ -113,6 +115,7 @@ def test_golden_counts(pinky256_graph: Graph) -> None:
     assert Counter(len(children) == 1 for children in roots) == {True: 472, False: 66}
 
 
+@pytest.mark.shared_data
 def test_golden_components_are_written_as_they_were_read(pinky256: Path, tmp_path: Path) -> None:
     dataset = load(pinky256, PINKY256)
     write(dataset, tmp_path)

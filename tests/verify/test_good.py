@@ -83,6 +83,7 @@ def test_graphs_of_random_datasets(dataset: OracleDataset, version: int, seed: i
         assert found.counts["cells"] == len(read_cells(store, own=True))
 
 
+@pytest.mark.shared_data
 @pytest.mark.parametrize("options", [(), ("--raw",), ("--test",), ("--raw", "--test")], ids=" ".join)
 def test_graphs_of_the_real_sample(options: tuple[str, ...], tmp_path: Path, cli: Cli) -> None:
     folder = shutil.copytree(pinky256(), tmp_path / "pinky256")
