@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from beam_ingest import document
 from beam_ingest.errors import ConfigError
+from beam_ingest.file_kind import open_regular
 from beam_ingest.files import FileError, Folder, PlaceError, folder_of, resolve
 from beam_ingest.graphene import FANOUT
 from beam_ingest.redact import redacted
@@ -150,7 +151,7 @@ def _read(path: str) -> str:
             if content is None:
                 raise ConfigError(f"{path}: no such dataset file")
             return content.decode("utf-8")
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=open_regular) as file:
             return file.read(document.MOST_CHARACTERS + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such dataset file") from None

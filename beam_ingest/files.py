@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from beam_ingest import halt
 from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest.file_kind import open_regular
 
 ENCODINGS = {".gz": "gzip", ".br": "br", ".zstd": "zstd", ".xz": "xz", ".bz2": "bzip2"}
 """What cloud-files puts after the names of local files that it compresses, and finds them by."""
@@ -275,7 +276,7 @@ class Folder:
         found: dict[str, Content] = {}
         for suffix in ("", *ENCODINGS):
             try:
-                with open(self._local / f"{name}{suffix}", "rb") as file:
+                with open(self._local / f"{name}{suffix}", "rb", opener=open_regular) as file:
                     content = file.read()
             except FileNotFoundError:
                 continue

@@ -11,6 +11,7 @@ from typing import Any
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
+from beam_ingest.file_kind import open_regular
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Settings:
         """
         advice = "run terraform apply, then make settings"
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            with open(path, encoding="utf-8", opener=open_regular) as file:
+                content = json.load(file)
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such file; {advice}") from None
         except (OSError, ValueError) as error:

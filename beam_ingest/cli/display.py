@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from types import TracebackType
@@ -18,6 +19,8 @@ from beam_ingest.progress import Counts, LayerStatus
 from beam_ingest.stores import Store
 
 _SECONDS_OF_BARS, _SECONDS_OF_LINES = 0.5, 2.0
+_STORES = logging.getLogger("beam_ingest.stores")
+"""What is said here is for people: what a store waits for."""
 
 
 class ProgressDisplay:
@@ -32,6 +35,7 @@ class ProgressDisplay:
         self._store = store
         self._grid = job.grid
         self._console = Console(file=sys.stderr)
+        self._handler = logging.StreamHandler(self._console.file)
         self._layers = list(range(ATOMIC_LAYER, job.grid.root_layer + 1))
         self._built: list[LayerStatus] = []
         self._progress = Progress(
@@ -50,6 +54,7 @@ class ProgressDisplay:
 
     def __enter__(self) -> ProgressDisplay:
         self._progress.start()
+        _STORES.addHandler(self._handler)
         return self
 
     def __exit__(
@@ -58,6 +63,7 @@ class ProgressDisplay:
         if kind is None:
             self.update()
         self._progress.stop()
+        _STORES.removeHandler(self._handler)
 
     @property
     def interval(self) -> float:

@@ -8,10 +8,12 @@ SQLite client read the file while it is written, also from several processes.
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sqlite3
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -53,6 +55,9 @@ _PRAGMAS = (
     f"cache_size = {-16 << 10}",  # KiB, as negative numbers are
     # With the log, NORMAL can lose the last transactions in a power cut, never tear one.
     "synchronous = NORMAL",
+    # What a statement replaces is kept until it ends, by default in the folder for temporary files, which
+    # may be full when the graph's disk is not. It is no more than the statement itself.
+    "temp_store = MEMORY",
 )
 _PIECE_CELLS = 10_000
 """Cells in one statement, whose places take 100 bytes each as Python has them."""
@@ -62,8 +67,11 @@ _SELECT = "SELECT row_key, family, qualifier, value, timestamp FROM cells WHERE 
 _SCAN = "SELECT row_key, family, qualifier, timestamp, value FROM cells WHERE "
 _RANGE = "row_key >= ? AND row_key < ?"
 _ORDER = " ORDER BY row_key, family, qualifier, timestamp"
-_WAIT_SECONDS = 600.0
-"""How long a writer waits for the others: transactions are short, so this means a dead disk."""
+_LOOK_SECONDS = 2.0
+"""How long somebody else's lock is waited for in silence: our own transactions are shorter."""
+_WAIT_SECONDS = 60.0
+"""After so long, in which no transaction of anybody came to an end, a lock is waited for no more."""
+_LOG = logging.getLogger(__name__)
 _KEYS_PER_QUERY = 500
 
 
@@ -88,9 +96,8 @@ class SQLiteStore(Store):
             if not self._path.exists():
                 return False
             self._check_kind()
-            connection = self._open()
-            there = set(connection.execute(_OBJECTS))
-            columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('cells')")}
+            there = set(self._execute(_OBJECTS))
+            columns = {name for (name,) in self._execute("SELECT name FROM pragma_table_info('cells')")}
         found = _listed(there) if _TABLE not in there else "one with other columns"
         if there and (_TABLE not in there or columns != _COLUMNS):
             raise StoreError(
@@ -102,9 +109,9 @@ class SQLiteStore(Store):
     def create(self, splits: Sequence[bytes] = ()) -> None:
         with self._errors("created"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = self._open(create=True)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(_SCHEMA)
+            self._open(create=True)
+            self._execute("PRAGMA journal_mode = WAL")
+            self._execute(_SCHEMA)
 
     @property
     def removal_command(self) -> str:
@@ -114,7 +121,7 @@ class SQLiteStore(Store):
         if not self.exists():
             return
         with self._errors("read"):
-            others = set(self._open().execute(_OBJECTS)) - {_TABLE}
+            others = set(self._execute(_OBJECTS)) - {_TABLE}
             # The mode, not os.access: root may write to every file, and is asked not to all the same.
             protected = not self._path.stat().st_mode & 0o222
         if others:
@@ -139,12 +146,12 @@ class SQLiteStore(Store):
     def write(self, cells: Cells, timestamp: int) -> WriteReport:
         with self._errors("written"):
             connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
+            self._execute("BEGIN IMMEDIATE")
             try:
                 for column in merged(cells):
                     for piece in _pieces(column):
                         connection.execute(_INSERT, _parameters(piece) | {"timestamp": timestamp})
-                connection.execute("COMMIT")
+                self._execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):  # a full disk has rolled back already
                     connection.execute("ROLLBACK")
@@ -155,8 +162,7 @@ class SQLiteStore(Store):
         rows: dict[bytes, Row] = {}
         for start in range(0, len(keys), _KEYS_PER_QUERY):
             some = keys[start : start + _KEYS_PER_QUERY]
-            where = f"row_key IN ({','.join('?' * len(some))})"
-            rows.update(self._rows(where, some))
+            rows.update(self._rows(_one_of(some), some))
         return rows
 
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
@@ -165,11 +171,14 @@ class SQLiteStore(Store):
     def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
         where, parameters = ("row_key >= ?", [start]) if not end else (_RANGE, [start, end])
         with self._errors("read"):
-            yield from self._open().execute(_SCAN + where + _ORDER, parameters)
+            yield from self._execute(_SCAN + where + _ORDER, parameters)
 
     def delete_rows(self, keys: Iterable[bytes]) -> None:
         with self._errors("written"):
-            self._open().executemany("DELETE FROM cells WHERE row_key = ?", ((key,) for key in keys))
+            some = list(keys)
+            for start in range(0, len(some), _KEYS_PER_QUERY):
+                part = some[start : start + _KEYS_PER_QUERY]
+                self._execute(f"DELETE FROM cells WHERE {_one_of(part)}", part)
 
     def finish(self) -> None:
         """Fold the log into the file, so that the graph is one file that can be copied or made read-only."""
@@ -184,7 +193,7 @@ class SQLiteStore(Store):
 
     def _rows(self, where: str, parameters: Sequence[bytes]) -> Iterator[tuple[bytes, Row]]:
         with self._errors("read"):
-            found = self._open().execute(_SELECT + where + _ORDER, parameters)
+            found = self._execute(_SELECT + where + _ORDER, parameters)
             for key, cells in groupby(found, key=lambda cell: bytes(cell[0])):
                 # Later timestamps come later, and the last one stays.
                 yield key, {ColumnName(f, bytes(q)): Cell(value, at) for _, f, q, value, at in cells}
@@ -204,14 +213,41 @@ class SQLiteStore(Store):
             self._connection = sqlite3.connect(
                 f"{self._path.as_uri()}?mode={mode}",
                 uri=True,
-                timeout=_WAIT_SECONDS,
+                timeout=_LOOK_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
             )
-            for pragma in _PRAGMAS:
-                self._connection.execute(f"PRAGMA {pragma}")
+            try:
+                for pragma in _PRAGMAS:
+                    self._connection.execute(f"PRAGMA {pragma}")
+            except BaseException:  # some look into the file, which may be locked
+                self.close()
+                raise
             self._file = self._file_now()
         return self._connection
+
+    def _execute(self, statement: str, parameters: Sequence[bytes] = ()) -> sqlite3.Cursor:
+        """Execute a statement; while somebody else has the file locked, say so and wait, but not for ever."""
+        told, seen = False, 0
+        give_up = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                return self._open().execute(statement, parameters)
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+            if not told:
+                _LOG.warning("%s: another program has it locked; waiting for it", self.place)
+                told = True
+            with suppress(sqlite3.OperationalError):  # changes when another connection has written
+                seen, before = self._open().execute("PRAGMA data_version").fetchone()[0], seen
+                if seen != before:
+                    give_up = time.monotonic() + _WAIT_SECONDS
+            if time.monotonic() >= give_up:
+                raise StoreError(
+                    f"{self.place}: another program has had it locked for {_WAIT_SECONDS:.0f} s; end that "
+                    "program, or wait for it, and run this again"
+                )
 
     def _file_now(self) -> tuple[int, int] | None:
         """What tells the file at the path from one that takes its place; None if there is none."""
@@ -230,6 +266,10 @@ class SQLiteStore(Store):
 
     def __getstate__(self) -> dict[str, object]:
         return {"_path": self._path, "_connection": None, "_file": None}
+
+
+def _one_of(keys: Sequence[bytes]) -> str:
+    return f"row_key IN ({','.join('?' * len(keys))})"
 
 
 def _listed(objects: set[tuple[str, str]]) -> str:
