@@ -138,9 +138,9 @@ def test_everything_is_checked_before_a_graph_is_removed(built: Path) -> None:
 def test_a_table_whose_first_write_fails_is_not_left_behind(
     cli: Cli, dataset: Path, small_cells: Cells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The table takes two pages; a manifest with so long a dataset file does not fit in besides.
-    dataset.write_text(f"{dataset.read_text()}ingest_config: {{AGGLOMERATION: ./{'long/' * 10_000}}}\n")
     with monkeypatch.context() as patch:
+        # The table takes two pages; a manifest does not fit in besides.
+        patch.setattr("beam_ingest.stores.sqlite._PRAGMAS", ("page_size = 512",))
         patch.setattr("beam_ingest.stores.sqlite.sqlite3.connect", limited(2))
         line = cli.refused("graph", "g", dataset, status=1)
         assert "cannot be written: database or disk is full" in line
