@@ -220,6 +220,7 @@ class ChunkVerifier:
         value = take(columns, table.counter_key(chunk_id), table.COUNTER)
         expected = highest.to_bytes(8, "big", signed=True) if highest else None
         findings.counts["counters"] += value is not None
+        findings.counts["rows"] += value is not None
         if value != expected:
             is_there = "is not there" if value is None else f"is {value.hex()}"
             findings.differ_once(

@@ -82,6 +82,7 @@ def _root_counters(root_chunk: int, columns: Columns, findings: Findings) -> Non
             shard = Shard(counter=max(counter, 0))
             findings.shards[number] = findings.shards.get(number, Shard()).merged(shard)
             findings.counts["counters"] += 1
+            findings.counts["rows"] += 1
 
 
 def _root_progress(root_chunk: int, columns: Columns, findings: Findings) -> None:
