@@ -144,6 +144,7 @@ class Builder:
             edges=len(listed),
             rows=chunk.supervoxels.size + chunk.node_count + counters,
             missing=missing,
+            empty=edges == b"",
             **_sizes(cells),
         )
         messages = self._messages(chunk.chunk_id, chunk.state, chunk.halos)

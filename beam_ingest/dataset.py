@@ -28,7 +28,9 @@ _DATA_SOURCE = ("EDGES", "COMPONENTS", "WATERSHED", "DATA_VERSION", "CV_MIP")
 _GRAPH_CONFIG = (
     "CHUNK_SIZE", "FANOUT", "LAYER_ID_BITS", "SPATIAL_BITS", "ID_PREFIX", "OVERWRITE", "ROOT_COUNTERS",
 )  # fmt: skip
-_INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER")
+_USE_RAW = ("USE_RAW_EDGES", "USE_RAW_COMPONENTS")
+"""How PyChunkedGraph notes that input is raw; here --raw says so."""
+_INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER", *_USE_RAW)
 _BACKEND_CLIENT = ("TYPE", "CONFIG")
 _BACKEND_CONFIG = {
     "bigtable": ("PROJECT", "INSTANCE", "ADMIN", "READ_ONLY", "CREDENTIALS", "MAX_ROW_KEY_COUNT"),
@@ -61,6 +63,7 @@ class Dataset:
       id_prefix: what PyChunkedGraph puts before the graph id.
       root_counters: a setting of servers, passed on.
       agglomeration: URL of the raw agglomeration, or None.
+      use_raw: those of USE_RAW_EDGES and USE_RAW_COMPONENTS that are true.
       backend_type: ``sqlite`` or ``bigtable``, or None.
       backend_config: its settings, without credentials: those of the application default are used.
     """
@@ -79,6 +82,7 @@ class Dataset:
     id_prefix: str
     root_counters: int
     agglomeration: str | None
+    use_raw: tuple[str, ...]
     backend_type: str | None
     backend_config: Mapping[str, Any]
 
@@ -125,6 +129,7 @@ class Dataset:
             id_prefix=graph.text("ID_PREFIX", ""),
             root_counters=graph.integer("ROOT_COUNTERS", 8),
             agglomeration=ingest.url("AGGLOMERATION", None),
+            use_raw=tuple(key for key in _USE_RAW if ingest.flag(key)),
             backend_type=backend_type,
             backend_config={key: value for key, value in settings.content.items() if key not in _SECRETS},
         )
@@ -219,6 +224,13 @@ class _Section:
         value = self._value(key, default)
         if value is not default and not _is_number(value, 0):
             self.wrong(key, "a whole number")
+        return value
+
+    def flag(self, key: str) -> bool:
+        """True or false; false when it is not there."""
+        value = self._value(key, False)
+        if not isinstance(value, bool):
+            self.wrong(key, "true or false")
         return value
 
     def text(self, key: str, default: Any = _MISSING) -> Any:

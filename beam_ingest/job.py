@@ -123,6 +123,15 @@ def make_job(
 def missing_keys(dataset: Dataset, raw: bool) -> list[str]:
     """What is wrong about the keys of the dataset file that name the inputs, a line each."""
     where = dataset.path
+    faults = []
+    if dataset.use_raw and not raw:
+        asked = " and ".join(dataset.use_raw)
+        faults = [
+            f"{where}: ingest_config.{asked}: true means raw agglomeration: add --raw, or set it to false"
+        ]
+    only_raw = " (only --raw does without)"
+    if dataset.agglomeration:
+        only_raw = ": to read ingest_config.AGGLOMERATION instead, add --raw"
     if raw:
         keys = [
             ("ingest_config", "AGGLOMERATION", dataset.agglomeration, ", which --raw reads"),
@@ -130,10 +139,10 @@ def missing_keys(dataset: Dataset, raw: bool) -> list[str]:
         ]
     else:
         keys = [
-            ("data_source", "EDGES", dataset.edges, " (only --raw does without)"),
-            ("data_source", "COMPONENTS", dataset.components, " (only --raw does without)"),
+            ("data_source", "EDGES", dataset.edges, only_raw),
+            ("data_source", "COMPONENTS", dataset.components, only_raw),
         ]
-    return [
+    return faults + [
         f"{where}: {section}: the key {key} is missing{why}"
         for section, key, value, why in keys
         if value is None

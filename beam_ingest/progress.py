@@ -49,6 +49,7 @@ class Counts:
       nbytes: bytes of row keys, qualifiers and values written.
       missing: at layer 2, input files that were not there.
       failed: chunks that could not be built.
+      empty: at layer 2, edges files of no bytes.
     """
 
     supervoxels: int = 0
@@ -59,6 +60,7 @@ class Counts:
     nbytes: int = 0
     missing: int = 0
     failed: int = 0
+    empty: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         mine, theirs = asdict(self), asdict(other)

@@ -32,21 +32,19 @@ def ids(draw: st.DrawFn) -> int:
 
 def fault(number: int) -> str | None:
     """What is wrong with one id."""
-    layer, segment = number >> 57, number & ((1 << SEGMENT_BITS) - 1)
+    layer = number >> 57
     coords = [number >> shift & 15 for shift in (53, 49, SEGMENT_BITS)]
     if layer != 1:
         return f"{number} of layer {layer}"
-    if segment == 0:
-        return f"{number} with segment 0"
     if any(c >= n for c, n in zip(coords, GRID.chunks, strict=True)):
         return "{} of chunk {}_{}_{}".format(number, *coords)
     return None
 
 
 def first_fault(numbers: list[int]) -> str | None:
-    """The fault that is told: of layers before segments before chunks, the first id's."""
+    """The fault that is told: of layers before chunks, the first id's."""
     found = [text for text in map(fault, numbers) if text]
-    return min(found, key=lambda text: [k in text for k in ("chunk", "segment", "layer")], default=None)
+    return min(found, key=lambda text: "chunk" in text, default=None)
 
 
 def in_chunk(number: int) -> bool:

@@ -69,6 +69,8 @@ class Inspector:
         check = ChunkChecker(self._grid, coords)
         listed: ChunkEdges | None = ChunkEdges()
         mapping: Mapping | None = Mapping.empty()
+        if edges == b"":
+            findings.counts["edges files of no bytes"] += 1
         if edges is not None:
             listed = _parsed(
                 "edges",

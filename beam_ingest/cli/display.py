@@ -113,6 +113,8 @@ def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds
     print(f"  nodes        {nodes}")
     print(f"  roots        {layers[-1].counts.nodes:,}")
     print(f"  rows         {total.rows:,} of {total.cells:,} cells, {size(total.nbytes)}")
+    if total.empty:
+        print(f"  empty files  {total.empty:,} edges files of no bytes, taken as files without edges")
     if total.missing:
         print(f"  absent files {total.missing:,}, taken as empty chunks (--require-files refuses them)")
     if job.raw and job.dataset.edges:

@@ -215,7 +215,7 @@ def _are_sound(grid: ChunkGrid, kind: str, chunks: Ids, first: Ids, second: Ids)
     first_chunk, second_chunk = first & ~segments, second & ~segments
     right = (first_chunk == one) & (second_chunk == other)
     right |= (first_chunk == other) & (second_chunk == one)
-    return bool((right & (first & segments != 0) & (second & segments != 0)).all())
+    return bool(right.all())
 
 
 def _check_records(grid: ChunkGrid, payload: Payload, first: Ids, second: Ids, file: str) -> None:

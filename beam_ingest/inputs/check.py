@@ -40,7 +40,7 @@ class ChunkChecker:
         """
         within = edges.in_chunk
         for ids in (within.node_ids1, within.node_ids2):
-            outside = np.flatnonzero(ids - self._chunk - np.uint64(1) >= self._segments)
+            outside = np.flatnonzero(ids - self._chunk > self._segments)
             if outside.size:
                 self._supervoxels(ids[outside[:1]], "in_chunk", file)
                 at = outside[0]
@@ -62,7 +62,7 @@ class ChunkChecker:
         Raises:
           InputError: naming the first id that is not a supervoxel of the grid.
         """
-        # Ids are sorted, so the first one of each chunk is wrong when any is: segment 0 comes first.
+        # Ids are sorted, and what can be wrong with one is wrong with all of its chunk: the first tells.
         firsts = mapping.ids[group_starts(mapping.ids >> self._shift)]
         self._supervoxels(firsts, "components", file)
         return mapping
@@ -83,8 +83,6 @@ class ChunkChecker:
             own = np.where(first, edges.node_ids1, edges.node_ids2)
             partner = np.where(first, edges.node_ids2, edges.node_ids1)
             edges = replace(edges, node_ids1=own, node_ids2=partner)
-        own = edges.node_ids1  # in this chunk, so that nothing but the segment can be wrong
-        self._supervoxels(own[own == self._chunk], group, file)
         self._supervoxels(edges.node_ids2, group, file)
         return edges
 
@@ -98,11 +96,6 @@ class ChunkChecker:
         if wrong.size:
             found = f"{ids[wrong[0]]} of layer {layers[wrong[0]]}"
             raise InputError(file, self._name, f"{where} ids of layer {SUPERVOXEL_LAYER}", found)
-        wrong = np.flatnonzero(grid.segments(ids, SUPERVOXEL_LAYER) == 0)
-        if wrong.size:
-            raise InputError(
-                file, self._name, f"{where} ids with segments from 1", f"{ids[wrong[0]]} with segment 0"
-            )
         coords = grid.coords(ids, SUPERVOXEL_LAYER)
         wrong = np.flatnonzero((coords >= np.array(grid.bounds(ATOMIC_LAYER))).any(axis=1))
         if wrong.size:
@@ -116,12 +109,10 @@ class ChunkChecker:
 
 
 def are_supervoxels(grid: ChunkGrid, ids: Ids) -> bool:
-    """Whether all `ids`, shape (n,), are of layer 1, of a chunk of the grid and with a segment from 1."""
-    segment_bits = grid.segment_bits(SUPERVOXEL_LAYER)
-    chunks = ids >> np.uint64(segment_bits)
+    """Whether all `ids`, shape (n,), are of layer 1 and of a chunk of the grid; segments begin at 0."""
+    chunks = ids >> np.uint64(grid.segment_bits(SUPERVOXEL_LAYER))
     (x, y, z), bits = grid.bounds(ATOMIC_LAYER), grid.spatial_bits
     mask = np.uint64((1 << bits) - 1)
     # Layer and x at once: what is below the lowest chunk of the layer wraps around to a huge number.
     layer_and_x = (chunks >> np.uint64(2 * bits)) - np.uint64(SUPERVOXEL_LAYER << bits)
-    sound = (layer_and_x < x) & (chunks >> np.uint64(bits) & mask < y) & (chunks & mask < z)
-    return bool((sound & (ids & np.uint64((1 << segment_bits) - 1) != 0)).all())
+    return bool(((layer_and_x < x) & (chunks >> np.uint64(bits) & mask < y) & (chunks & mask < z)).all())

@@ -76,7 +76,17 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._namespace = namespace = f"Layer {layer}"
         self._counters = {
             name: beam.metrics.Metrics.counter(namespace, name)
-            for name in ("supervoxels", "nodes", "edges", "rows", "cells", "nbytes", "missing", "failed")
+            for name in (
+                "supervoxels",
+                "nodes",
+                "edges",
+                "rows",
+                "cells",
+                "nbytes",
+                "missing",
+                "failed",
+                "empty",
+            )
         }
         self._requests = beam.metrics.Metrics.counter(namespace, "requests")
         self._latency_ms = beam.metrics.Metrics.distribution(namespace, "request_ms")

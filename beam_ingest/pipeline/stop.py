@@ -39,17 +39,20 @@ class StopIfFailed:
           EmptyInputError: when layer 2 has no supervoxel, and files that might have some are absent.
         """
         atomic = self._layer == ATOMIC_LAYER
-        if atomic and counts.missing and not counts.supervoxels and not counts.failed:
-            raise EmptyInputError(self._nothing(counts.missing))
+        absent = counts.missing + counts.empty
+        if atomic and absent and not counts.supervoxels and not counts.failed:
+            raise EmptyInputError(self._nothing(counts))
         if counts.failed:
             raise ChunksFailedError(self._message.get().get(partial(self._failures, counts.failed)))
 
-    def _nothing(self, missing: int) -> str:
+    def _nothing(self, counts: Counts) -> str:
         source = self._job.dataset
         key, url = ("AGGLOMERATION", source.agglomeration) if self._job.raw else ("EDGES", source.edges)
+        empty = f", {counts.empty} have no bytes" if counts.empty else ""
         return (
             f"{Folder(str(url)).path('')}: expected files with edges, found no supervoxel in any chunk "
-            f"({missing} files are absent); correct {key} in {source.path}, then use --overwrite"
+            f"({counts.missing} files are absent{empty}); correct {key} in {source.path}, then use "
+            "--overwrite"
         )
 
     def _failures(self, count: int) -> str:

@@ -102,5 +102,7 @@ class VerifyFiles(VerifyChunks):
                 return read_inputs(self._grid, coords, *content, files)
 
             findings.counts["absent files"] += content.count(None)
+            if content[0] == b"":
+                findings.counts["edges files of no bytes"] += 1
             yield from self._atomic(coords, inputs_of, findings)
         yield report(findings)

@@ -70,8 +70,8 @@ class ChunkVerifier:
         within = inputs.edges.layer < ATOMIC_LAYER
         findings.counts["active edges"] += int((within | (inputs.edges.own < inputs.edges.partner)).sum())
         findings.counts["supervoxels"] += supervoxels.ids.size
-        highest = int(supervoxels.ids[-1]) - below if supervoxels.ids.size else 0
-        self._counter(below, highest if self._job.graph_version == 3 else 0, findings)
+        counted = self._job.graph_version == 3 and supervoxels.ids.size > 0
+        self._counter(below, int(supervoxels.ids[-1]) - below if counted else None, findings)
         yield from self._facts(Facts(every.child[~here], every.parent[~here]))
         yield from self._nodes(chunk_id, rows, facts, inputs.edges, check, findings, supervoxels.ids.size)
 
@@ -136,7 +136,7 @@ class ChunkVerifier:
         parents = check.parents(rows, np.where(lowest == layer, layer + 1, lowest))
         findings.counts[f"nodes at layer {layer}"] += rows.ids.size
         findings.counts["chunks"] += 1
-        self._counter(chunk_id, rows.ids.size, findings)
+        self._counter(chunk_id, rows.ids.size or None, findings)
         self._progress(
             chunk_id, rows.ids.size, supervoxels, int((lowest == self._grid.root_layer).sum()), findings
         )
@@ -211,22 +211,26 @@ class ChunkVerifier:
         return self._store.scan(*keys)
 
     def _rows(self, chunk_id: int, findings: Findings) -> NodeRows:
-        end = chunk_id + (1 << self._grid.segment_bits(self._grid.layer_of(chunk_id)))
-        return self._reader.nodes(chunk_id + 1, end, self._scan(self._keys.nodes(chunk_id)), findings)
+        layer = self._grid.layer_of(chunk_id)
+        first = chunk_id + (layer > SUPERVOXEL_LAYER)  # segments of supervoxels begin at 0
+        end = chunk_id + (1 << self._grid.segment_bits(layer))
+        return self._reader.nodes(first, end, self._scan(self._keys.nodes(chunk_id)), findings)
 
-    def _counter(self, chunk_id: int, highest: int, findings: Findings) -> None:
-        """A chunk's counter is the highest segment; a chunk without nodes has none."""
+    def _counter(self, chunk_id: int, highest: int | None, findings: Findings) -> None:
+        """A chunk's counter is the highest segment; a chunk without nodes (None) has none."""
         columns = self._reader.columns(self._scan(self._keys.prefixed(COUNTERS, chunk_id)), findings)
         value = take(columns, table.counter_key(chunk_id), table.COUNTER)
-        expected = highest.to_bytes(8, "big", signed=True) if highest else None
+        expected = None if highest is None else highest.to_bytes(8, "big", signed=True)
         findings.counts["counters"] += value is not None
         findings.counts["rows"] += value is not None
         if value != expected:
             is_there = "is not there" if value is None else f"is {value.hex()}"
+            wanted = "none is expected"
+            if highest is not None:
+                wanted = f"the highest segment is {highest} ({highest:016x})"
             findings.differ_once(
                 "counter",
-                f"row {table.counter_key(chunk_id).decode()}: the counter {is_there}; "
-                + (f"the highest segment is {highest} ({highest:016x})" if highest else "none is expected"),
+                f"row {table.counter_key(chunk_id).decode()}: the counter {is_there}; {wanted}",
             )
         note_strays(columns, findings)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.checks import ALL, checked, lines, problems
-from tests.conftest import GRID, Cli, small_dataset, supervoxel
+from tests.conftest import Cli, small_dataset, supervoxel
 from tests.oracle.datasets import Coords
 from tests.test_bad_files import (
     ANEW,
@@ -46,7 +46,6 @@ def edge(kind: int, first: int, second: int) -> bytes:
 
 
 BAD_FILES = [
-    (edges_file, b"", DAMAGED, "a zstd frame, found 0 damaged bytes ("),
     (edges_file, SOUND, DAMAGED, "a zstd frame, found "),
     (edges_file, frame(SOUND * 9)[:-1], DAMAGED, "a whole zstd frame, found "),
     (edges_file, frame(SOUND) * 2, DAMAGED, "one zstd frame, found more bytes after its end"),
@@ -57,7 +56,6 @@ BAD_FILES = [
     (edges_file, edge(IN_CHUNK, 0, ONE), WRONG_IDS, "in_chunk ids of layer 1, found 0 of layer 0;"),
     (edges_file, edge(IN_CHUNK, ONE, OUTSIDE), WRONG_IDS, "in_chunk ids within the 4x2x2 chunks of the grid"),
     (edges_file, edge(BETWEEN, ONE, TWO), WRONG_IDS, "between_chunk edges that leave the chunk, found the"),
-    (edges_file, edge(CROSS, ONE, GRID.chunk_id(1, OTHER)), WRONG_IDS, "cross_chunk ids with segments from"),
     (components_file, b"hello", DAMAGED_COMPONENTS, "a ChunkComponentsMsg protobuf, found broken bytes ("),
     (components_file, components(3, ONE, TWO), DAMAGED_COMPONENTS, "a component of 3 ids, found 2 ids up"),
     (components_file, components(1, ONE, 2, TWO, ONE), DAMAGED_COMPONENTS, "every supervoxel in one compon"),
@@ -257,7 +255,7 @@ def test_random_damage(cli: Cli, dataset: Path, seed: int) -> None:
 
 def test_how_often_and_the_first_examples(cli: Cli, dataset: Path) -> None:
     for file in (dataset.parent / "edges").iterdir():
-        file.write_bytes(b"")
+        file.write_bytes(b"hello")
     tally = checked(cli, dataset, ALL)["problems"][DAMAGED]
     assert tally["count"] == 16
     assert [case["chunk"] for case in tally["examples"]] == ["0_0_0", "0_0_1", "0_1_0", "0_1_1", "1_0_0"]
@@ -271,7 +269,7 @@ def test_a_sample_opens_its_chunks_and_their_neighbours(cli: Cli, dataset: Path)
     """A chunk in the middle of 4x2x2 has four neighbours: with all files bad, one sees which were opened."""
     sound = {file: file.read_bytes() for file in (dataset.parent / "edges").iterdir()}
     for file in sound:
-        file.write_bytes(b"")
+        file.write_bytes(b"hello")
     tally = checked(cli, dataset, "--sample", "1")["problems"][DAMAGED]
     opened = [tuple(map(int, case["chunk"].split("_"))) for case in tally["examples"]]
     assert tally["count"] == len(opened)
@@ -282,7 +280,7 @@ def test_a_sample_opens_its_chunks_and_their_neighbours(cli: Cli, dataset: Path)
     for file, content in sound.items():
         file.write_bytes(content)
     unopened = sorted(set(small_dataset().chunks) - set(opened))[0]
-    edges_file(dataset, "_".join(map(str, unopened))).write_bytes(b"")
+    edges_file(dataset, "_".join(map(str, unopened))).write_bytes(b"hello")
     found = checked(cli, dataset, "--sample", "1", status=0)
     assert (found["sample"], found["counts"]["chunks"], found["counts"]["pairs of chunks"]) == (
         1,
@@ -292,7 +290,7 @@ def test_a_sample_opens_its_chunks_and_their_neighbours(cli: Cli, dataset: Path)
     checked(cli, dataset, ALL, status=1)
 
     name = "_".join(map(str, centre))
-    edges_file(dataset, name).write_bytes(b"")
+    edges_file(dataset, name).write_bytes(b"hello")
     assert problems(checked(cli, dataset, "--sample", "1")) == {
         DAMAGED: [(str(edges_file(dataset, name)), name)]
     }

@@ -131,7 +131,7 @@ def _walks(draw: st.DrawFn, chunks: Coords, max_steps: int) -> list[Coords]:
 def _supervoxels(draw: st.DrawFn, grid: Grid, coords: Coords) -> list[int]:
     """Ids in one chunk: segments low, anywhere, or at the very top."""
     top = 2 ** grid.segment_bits(1) - 1
-    segment = st.integers(1, min(7, top)) | st.integers(1, top) | st.integers(max(1, top - 2), top)
+    segment = st.integers(0, min(7, top)) | st.integers(0, top) | st.integers(max(0, top - 2), top)
     count = draw(st.sampled_from(_PER_CHUNK))
     segments = draw(st.lists(segment, min_size=count, max_size=count, unique=True))
     return [grid.node_id(1, coords, segment) for segment in segments]
