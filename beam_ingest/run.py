@@ -316,10 +316,11 @@ def reason(error: BaseException) -> BaseException:
 
 def _out_of_memory(error: BaseException) -> RunError | None:
     """Memory that was not to be had, also in another process: Python's and numpy's error, by their names."""
-    lines = re.findall(r"^(?:[\w.]*MemoryError)\b(?:: (.*))?$", f"{type(error).__name__}: {error}", re.M)
+    text = re.sub(r" \[while running .*", "", f"{type(error).__name__}: {error}")
+    lines = re.findall(r"(?:^|: )[\w.]*MemoryError(?:: (.*))?$", text, re.MULTILINE)
     if not lines:
         return None
-    said = re.sub(r" \[while running .*", "", lines[-1])
+    said = lines[-1]
     return RunError(
         f"out of memory{': ' if said else ''}{said}; take fewer workers, or a machine with more memory"
     )

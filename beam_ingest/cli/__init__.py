@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _failed(f"{error} (log: {error.log})" if error.log else str(error), error.exit_status)
         except BeamIngestError as error:
             status = _failed(str(error), error.exit_status)
+        except MemoryError:
+            status = _failed("out of memory; take a machine with more", 1)
         except KeyboardInterrupt:
             status = _failed("interrupted", StoppedError.exit_status)
         lost = streams.output_lost()
