@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import stat
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from tests.oracle.cells import Cells
 from tests.oracle.datasets import write
 
 PROGRAM = [sys.executable, "-m", "beam_ingest"]
+GATES = str(Path(__file__).parent / "gates")
 
 
 # Two jobs
@@ -61,35 +61,31 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 class Gate:
-    """An edges file that is there only when it is asked for: a pipe, at which a run has to wait."""
+    """Makes programs that are started from now on wait when they open a certain input file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._content = path.read_bytes()
-        path.unlink()
-        os.mkfifo(path)
-        self._end = -1
+        folder = path.parent.parent / "gates"
+        folder.mkdir(exist_ok=True)
+        self._shut, self._reached = (folder / f"{path.name}.{word}" for word in ("shut", "reached"))
+        self._shut.touch()
+        os.environ["BEAM_INGEST_GATES"] = str(folder)
+        paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([GATES, *paths]))
 
     def reached(self) -> bool:
-        """Whether the run waits here."""
-        if self._end < 0:
-            with suppress(OSError):  # nobody reads it yet
-                self._end = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
-        return self._end >= 0
+        """Whether a program waits here."""
+        return self._shut.exists() and self._reached.exists()
 
     def open(self) -> None:
-        """Let the run go on."""
-        os.write(self._end, self._content)
-        os.close(self._end)
-        self._end = -1
+        """Let it go on."""
+        self._shut.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Put the file back."""
-        if self._end >= 0:
-            os.close(self._end)
-        if stat.S_ISFIFO(self._path.stat().st_mode):
-            self._path.unlink()
-            self._path.write_bytes(self._content)
+        """Let all programs go, also those that are started from now on."""
+        self.open()
+        os.environ.pop("BEAM_INGEST_GATES", None)
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path != GATES)
 
 
 def processes_of(group: int) -> list[str]:
