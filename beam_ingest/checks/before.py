@@ -15,14 +15,18 @@ from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.job import IngestJob, missing_folders, missing_keys
 from beam_ingest.stores import store_url
 from beam_ingest.stores.access import READING, folder_fault, store_access
+from beam_ingest.stores.routing import read_routing
 
 PERMISSIONS = "missing permissions"
+ROUTING = "routing of requests"
 REGIONS = "inputs and table in different regions"
 _GRAPH_ID = "check"
 """Stands for the name of the graph, which does not matter here."""
 
 
-def configured_job(dataset: Dataset, raw: bool, store: str | None, findings: Findings) -> IngestJob | None:
+def configured_job(
+    dataset: Dataset, raw: bool, store: str | None, findings: Findings, app_profile: str = ""
+) -> IngestJob | None:
     """The job that would build the graph; None when the configuration allows none.
 
     Args:
@@ -30,11 +34,12 @@ def configured_job(dataset: Dataset, raw: bool, store: str | None, findings: Fin
       raw: whether raw agglomeration is read.
       store: ``--store``.
       findings: where everything that is wrong goes.
+      app_profile: ``--bigtable-app-profile``.
     """
     faults = missing_keys(dataset, raw) + missing_folders(dataset, raw)
     place, grid, resolution = "", None, (1.0, 1.0, 1.0)
     try:
-        place = store_url(dataset, _GRAPH_ID, store)
+        place = store_url(dataset, _GRAPH_ID, store, app_profile)
     except ConfigError as error:
         faults.append(str(error))
     try:
@@ -92,8 +97,9 @@ def _check_store(store: str, findings: Findings, worker: str | None) -> None:
         )
     faults = [*access.faults, *needed.lines(account)]
     findings.problem(PERMISSIONS, *map(Case, faults), count=len(faults))
-    if access.unknown:
-        findings.unchecked.add(access.unknown)
+    routing = read_routing(store)
+    findings.problem(ROUTING, *([Case(routing.fault)] if routing.fault else []), count=bool(routing.fault))
+    findings.unchecked.update({access.unknown, routing.unknown} - {""})
 
 
 def check_regions(job: IngestJob, region: str | None, findings: Findings) -> None:

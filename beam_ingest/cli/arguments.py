@@ -73,6 +73,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     opened = check.add_mutually_exclusive_group()
     opened.add_argument("--sample", metavar="N", type=int, help="open N chunks, spread over the grid (8)")
     opened.add_argument("--all", action="store_true", help="open every chunk")
+    _add_app_profile(check)
     _add_settings(check)
     check.add_argument("--json", action="store_true", help="for programs")
 
@@ -154,9 +155,7 @@ def _add_graph_options(parser: _Parser) -> None:
         action="store_true",
         help="an absent edges or components file is an error, not an empty chunk",
     )
-    parser.add_argument(
-        "--bigtable-app-profile", metavar="NAME", default="", help="how Bigtable routes requests"
-    )
+    _add_app_profile(parser)
     parser.add_argument(
         "--bigtable-tablets",
         metavar="N",
@@ -177,6 +176,15 @@ def _add_graph_options(parser: _Parser) -> None:
     )
     existing.add_argument(
         "--resume", action="store_true", help="finish a graph that was begun with the same options"
+    )
+
+
+def _add_app_profile(parser: _Parser) -> None:
+    parser.add_argument(
+        "--bigtable-app-profile",
+        metavar="NAME",
+        default="",
+        help="how Bigtable routes requests: to a single cluster",
     )
 
 

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset, options, findings = Dataset.from_file(arguments.dataset), dict(arguments.beam), Findings()
     check_options(options)
     store = place_option(arguments, dataset)
-    ingest = configured_job(dataset, arguments.raw, store, findings)
+    ingest = configured_job(dataset, arguments.raw, store, findings, arguments.bigtable_app_profile)
     job = None
     if ingest is not None:
         check_rights(ingest, findings, worker_of(arguments, ingest.store))

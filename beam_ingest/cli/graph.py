@@ -29,6 +29,7 @@ from beam_ingest.run import (
 )
 from beam_ingest.scope import Scope
 from beam_ingest.stores import Store, store_url
+from beam_ingest.stores.routing import read_routing
 from beam_ingest.tablets import check_tablets
 
 
@@ -80,6 +81,9 @@ def job_of(arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
         test=arguments.test,
         require_files=arguments.require_files,
     )
+    fault = read_routing(job.store).fault
+    if fault:
+        raise ConfigError(fault)
     if job.raw and not dataset.edges:
         print("note: no data_source.EDGES: servers find no edges there, and cannot split", file=sys.stderr)
     return job

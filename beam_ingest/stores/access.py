@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from beam_ingest.file_kind import kind_of
+
 PERMISSIONS = (
     "bigtable.tables.create",
     "bigtable.tables.get",
@@ -71,8 +73,8 @@ def folder_fault(folder: Path) -> str | None:
 
 
 def _sqlite_faults(path: Path) -> list[str]:
-    if path.is_dir():
-        return [f"{path}: expected an SQLite file, found a folder"]
+    if path.exists() and not path.is_file():
+        return [f"{path}: expected an SQLite file, found {kind_of(path.stat().st_mode)}"]
     if path.exists() and not os.access(path, os.W_OK):
         return [f"{path}: expected an SQLite file to write to, found one to read only"]
     fault = folder_fault(path.parent)
