@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple, TypeAlias
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -83,17 +84,28 @@ class Column:
       keys: row keys, shape (n,), bytes of one width.
       data: the values one after another, shape (total,), uint8.
       offsets: where each value begins, and the end of the last, shape (n + 1,), int64.
+      content: checksum of what a compressor made the values of, since another version of it makes
+        others; None where the values themselves are the content.
     """
 
     name: ColumnName
     keys: Keys
     data: Bytes
     offsets: Indices
+    content: int | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of keys, qualifiers and values: what a store has to take in."""
         return int(self.data.size) + self.keys.size * (self.keys.itemsize + len(self.name.qualifier))
+
+    @property
+    def checksum(self) -> int:
+        """What tells the column from one of other content."""
+        value = crc32(self.keys.tobytes(), crc32(self.name.qualifier))
+        if self.content is not None:
+            return crc32(self.content.to_bytes(4, "little"), value)
+        return crc32(self.data.tobytes(), crc32(self.offsets.tobytes(), value))
 
 
 Cells: TypeAlias = list[Column]
@@ -239,7 +251,9 @@ def _compressed(name: ColumnName, keys: Keys, ids: Ids, offsets: Indices) -> Col
     data, ends = encode_ids(ids), offsets.tolist()
     frames = [compressor.compress(data[a:b].tobytes()) for a, b in zip(ends, ends[1:], strict=False)]
     sizes = np.array([len(frame) for frame in frames])
-    return Column(name, keys, np.frombuffer(b"".join(frames), np.uint8), np.append(0, np.cumsum(sizes)))
+    content = crc32(data.tobytes(), crc32(offsets.astype("<i8").tobytes()))
+    joined = np.frombuffer(b"".join(frames), np.uint8)
+    return Column(name, keys, joined, np.append(0, np.cumsum(sizes)), content)
 
 
 def decode_ids(value: bytes) -> Ids:

@@ -13,21 +13,23 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
+from beam_ingest import table
 from beam_ingest.cli import main
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.job import check_resumable, make_job, start_job
 from beam_ingest.pipeline.sink import FLUSH_SECONDS
 from beam_ingest.run import run_job
-from tests.conftest import COUNTS, Cli, graph_cells, small_dataset, store_of
+from tests.conftest import COUNTS, GRID, Cli, graph_cells, small_dataset, store_of, supervoxel
 from tests.graphs import comparable, read_cells, timestamps
 from tests.oracle.cells import Cells
-from tests.oracle.datasets import write
+from tests.oracle.datasets import OracleDataset, write
 
 PROGRAM = [sys.executable, "-m", "beam_ingest"]
 GATES = str(Path(__file__).parent / "gates")
@@ -296,3 +298,31 @@ def test_resume_of_a_finished_graph_writes_nothing(cli: Cli, dataset: Path) -> N
     assert (store_of(dataset).read_bytes(), store_of(dataset).stat().st_mtime_ns) == before
     names = {path.name for path in dataset.parent.iterdir()}
     assert not {name for name in names if name.startswith("graph.sqlite-")}
+
+
+def _unfinish(dataset: Path) -> None:
+    """Take back that the root chunk is done."""
+    with closing(sqlite3.connect(store_of(dataset))) as connection, connection:
+        key = b"beam_ingest/%020d" % GRID.chunk_id(GRID.root_layer, (0, 0, 0))
+        assert connection.execute("DELETE FROM cells WHERE row_key = ?", (key,)).rowcount
+
+
+def test_resume_with_a_newer_compressor(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other bytes of the same ids are no other input; other ids are."""
+    chain = [supervoxel((0, 0, 0), segment) for segment in range(1, table.RAW_BLOCK_BYTES // 8 + 10)]
+    pairs = tuple(pairwise(chain))
+    small = small_dataset()
+    small.chunks[0, 0, 0] = replace(small.chunks[0, 0, 0], in_chunk=pairs, components=(tuple(chain),))
+    around = {c: replace(chunk, between=(), cross=()) for c, chunk in small.chunks.items()}
+    path = write(OracleDataset(GRID, around), tmp_path)
+    assert cli("graph", "g", path).status == 0
+    before = read_cells(store_of(path))
+    monkeypatch.setattr(table, "_LEVEL", 19)
+    _unfinish(path)
+    assert cli("graph", "g", path, "--resume").status == 0
+    assert read_cells(store_of(path)) == before
+    around[0, 0, 0] = replace(around[0, 0, 0], in_chunk=pairs[1:])
+    write(OracleDataset(GRID, around), tmp_path)
+    _unfinish(path)
+    line = cli.refused("graph", "g", path, "--resume", status=1)
+    assert "was begun with other input files than are there now" in line

@@ -91,12 +91,13 @@ class WriteUnitCoder(beam.coders.Coder):  # type: ignore[misc]
     """Packs a `WriteUnit`, for runners that do not fuse building and writing."""
 
     def encode(self, value: WriteUnit) -> bytes:
-        blobs: list[bytes] = [value.mark, value.counts.encode(), _SIZE.pack(value.milliseconds)]
+        blobs: list[bytes | None] = [value.mark, value.counts.encode(), _SIZE.pack(value.milliseconds)]
         for column in value.cells:
             blobs += [
                 column.name.family.encode(),
                 column.name.qualifier,
                 _SIZE.pack(column.keys.itemsize),
+                None if column.content is None else _SIZE.pack(column.content),
                 column.keys.tobytes(),
                 column.data.tobytes(),
                 column.offsets.astype("<i8").tobytes(),
@@ -106,14 +107,15 @@ class WriteUnitCoder(beam.coders.Coder):  # type: ignore[misc]
     def decode(self, encoded: bytes) -> WriteUnit:
         mark, counts, milliseconds, *rest = [blob or b"" for blob in unpack_blobs(encoded)]
         cells = []
-        for at in range(0, len(rest), 6):
-            family, qualifier, width, keys, data, offsets = rest[at : at + 6]
+        for at in range(0, len(rest), 7):
+            family, qualifier, width, content, keys, data, offsets = rest[at : at + 7]
             cells.append(
                 Column(
                     ColumnName(family.decode(), qualifier),
                     np.frombuffer(keys, f"S{_SIZE.unpack(width)[0]}"),
                     np.frombuffer(data, np.uint8),
                     np.frombuffer(offsets, "<i8"),
+                    _SIZE.unpack(content)[0] if content else None,
                 )
             )
         return WriteUnit(mark, Counts.decode(counts), _SIZE.unpack(milliseconds)[0], cells)
