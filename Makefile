@@ -27,7 +27,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests test-slow prism flink bench bench-sink settings image template rollback run-dataflow status cancel clean
+.PHONY: help install run test lint types tests test-slow prism flink bench bench-sink settings image template rollback run-dataflow status cancel clean named named-graph
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -97,13 +97,18 @@ template: image ## Build the flex template of that image
 rollback: settings ## Launch jobs with the template of an earlier TAG=... again
 	@gcloud storage cp $(TEMPLATE_OF_TAG) $(TEMPLATE) --project=$(call setting,project)
 
-run-dataflow: settings ## Build a graph on Dataflow: DATASET=... GRAPH_ID=... [TEST=1] [RAW=1] [RESUME=1] [WAIT=1] [ARGS=...]
+# Looked at before Terraform is asked for anything; a name that begins with - would be taken as an option.
+named named-graph:
+	@for name in "$$GRAPH_ID" $(if $(filter named,$@),"$$DATASET"); do case "$$name" in ""|-*) \
+		echo "usage: make $(firstword $(MAKECMDGOALS)) DATASET=file.yml GRAPH_ID=name [ARGS=...]" >&2; exit 2;; esac; done
+
+run-dataflow: named settings ## Build a graph on Dataflow: DATASET=... GRAPH_ID=... [TEST=1] [RAW=1] [RESUME=1] [WAIT=1] [ARGS=...]
 	@$(BIN)/beam-ingest launch "$$GRAPH_ID" "$$DATASET" $(LAUNCH_OPTIONS)
 
-status: settings ## Show job and progress of a graph on Dataflow: DATASET=... GRAPH_ID=... [ARGS=--watch]
+status: named settings ## Show job and progress of a graph on Dataflow: DATASET=... GRAPH_ID=... [ARGS=--watch]
 	@$(BIN)/beam-ingest status "$$GRAPH_ID" "$$DATASET" --settings=$(SETTINGS) $(ARGS)
 
-cancel: settings ## Stop the Dataflow job of a graph: DATASET=... GRAPH_ID=...
+cancel: named-graph settings ## Stop the Dataflow job of a graph: DATASET=... GRAPH_ID=...
 	@$(BIN)/beam-ingest cancel "$$GRAPH_ID" $${DATASET:+"$$DATASET"} --settings=$(SETTINGS)
 
 flink: install ## Get Apache Flink with Beam's job server, which some tests run on (needs Java and Maven)

@@ -47,5 +47,5 @@ setup(
             "kvdbclient>=0.6,<0.9; python_version >= '3.11'",
         ]
     },
-    entry_points={"console_scripts": ["beam-ingest = beam_ingest.cli:main"]},
+    entry_points={"console_scripts": ["beam-ingest = beam_ingest.__main__:main"]},
 )

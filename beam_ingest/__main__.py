@@ -1,7 +1,18 @@
-"""``python -m beam_ingest``: the same as the command ``beam-ingest``."""
+"""``python -m beam_ingest``, and the command ``beam-ingest``."""
 
 import sys
 
-from beam_ingest.cli import main
+from beam_ingest import interrupt
 
-sys.exit(main())
+interrupt.ends_at_once()
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    from beam_ingest import cli  # only now, when Ctrl-C may come
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,11 +18,9 @@ from beam_ingest.meta import encode_meta
 from beam_ingest.removal import check_removable, refuse_existing, remove_graph
 from beam_ingest.scope import BLOCK_LAYER, Scope
 from beam_ingest.stores import Store, open_store
+from beam_ingest.stores.names import check_table
 from beam_ingest.tablets import check_tablets, split_keys, tablet_count
 from beam_ingest.version import __version__
-
-GRAPH_ID = "[_a-zA-Z0-9][-_.a-zA-Z0-9]{0,49}"
-"""What Bigtable takes as the name of a table, as a regular expression."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +57,7 @@ class IngestJob:
 
     def __post_init__(self) -> None:
         where = self.dataset.path
-        if not re.fullmatch(GRAPH_ID, self.graph_id):
-            raise ConfigError(
-                f"graph id {self.graph_id!r}: expected up to 50 letters, digits, '_', '-' and '.', "
-                "not beginning with '-' or '.' (it names a Bigtable table)"
-            )
+        check_table(self.graph_id, self.dataset.id_prefix)
         if self.graph_version not in table.VERSIONS:
             raise ConfigError(f"graph version {self.graph_version}: expected one of {sorted(table.VERSIONS)}")
         for fault in missing_keys(self.dataset, self.raw):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from beam_ingest.cli import streams
 from beam_ingest.cli.arguments import parse
 from beam_ingest.errors import BeamIngestError, RunError, StoppedError
+from beam_ingest.interrupt import during_imports
 
 # Google's libraries say this on every start on an older Python; which one it is, its owner knows.
 warnings.filterwarnings("ignore", "You are using a .*Python version", FutureWarning)
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _failed(str(error), error.exit_status)
         except MemoryError:
             status = _failed("out of memory; take a machine with more", 1)
+        except SystemExit as end:  # of --help and --version
+            status = end.code if isinstance(end.code, int) else 0
         except KeyboardInterrupt:
             status = _failed("interrupted", StoppedError.exit_status)
         lost = streams.output_lost()
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    with _started():
+    with during_imports(), _started():
         command, arguments = parse(argv)
     return command(arguments)
 

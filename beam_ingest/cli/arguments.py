@@ -94,7 +94,8 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     _add_graph(chunk)
     _add_settings(chunk)
     chunk.add_argument("layer", metavar="LAYER", type=int, help="its layer, 2 or above")
-    chunk.add_argument("coords", metavar=("X", "Y", "Z"), type=int, nargs=3, help="its coordinates")
+    for axis in "xyz":  # one each: argparse takes no tuple as the metavar of a positional
+        chunk.add_argument(axis, metavar=axis.upper(), type=int, help=f"its coordinate along {axis}")
 
     launch = verb(
         "launch",

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     store = open_store(url)
     options = read_graph(store, arguments.graph_id).options
     job = replace(make_job(arguments.graph_id, dataset, url, **options), test=False)
-    layer, coords = arguments.layer, tuple(arguments.coords)
+    layer, coords = arguments.layer, (arguments.x, arguments.y, arguments.z)
     _check_place(job, layer, coords)
     below = chunks_below(job.grid, layer, coords)
     inputs = below[ATOMIC_LAYER]

@@ -152,5 +152,10 @@ def confirm_overwrite(job: IngestJob, yes: bool) -> None:
     advice = f"{store.place} is not removed; type its name when asked, or add --yes"
     if not sys.stdin.isatty():
         raise ConfigError(advice)
-    if input(f"{store.place} will be removed. Type {job.graph_id} to go on: ").strip() != job.graph_id:
+    try:
+        answer = input(f"{store.place} will be removed. Type {job.graph_id} to go on: ")
+    except (EOFError, UnicodeDecodeError):  # Ctrl-D, or what is no text
+        answer = ""
+        print(file=sys.stderr)
+    if answer.strip() != job.graph_id:
         raise ConfigError(advice)

@@ -10,6 +10,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.settings import Settings, names_store
 from beam_ingest.stores import store_url
+from beam_ingest.stores.names import check_table
 
 
 def place_option(arguments: argparse.Namespace, dataset: Dataset) -> str | None:
@@ -63,6 +64,7 @@ def bigtable_place(arguments: argparse.Namespace, settings: Settings) -> str:
         place = graph_place(arguments, Dataset.from_file(arguments.dataset))
     else:
         instance = arguments.store or f"bigtable:{settings.bigtable_project}/{settings.bigtable_instance}"
+        check_table(arguments.graph_id)
         place = f"{instance}/{arguments.graph_id}/"
     if not place.startswith("bigtable:") or place.count("/") != 3:
         raise ConfigError(

@@ -30,7 +30,7 @@ _WINDOW_SECONDS = 60.0
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show how far each layer is built."""
+    """Show how far each layer is built; 1 when chunks have failed."""
     dataset = Dataset.from_file(arguments.dataset)
     place = graph_place(arguments, dataset)
     store = open_store(place)
@@ -47,9 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     speed = Speed()
     while True:
         layers = progress.read_status(store, grid)
-        _show(store, manifest, layers, arguments.json, speed.of(layers, time.monotonic()))
+        failed = _show(store, manifest, layers, arguments.json, speed.of(layers, time.monotonic()))
         if not arguments.watch or progress.is_complete(layers, scope) or reader_left():
-            return 0
+            return 1 if failed else 0
         store.close()  # lest it be removed meanwhile, and we go on reading the removed one
         time.sleep(_SECONDS)
         print()
@@ -117,7 +117,8 @@ def _show(
     layers: list[progress.LayerStatus],
     as_json: bool,
     speed: dict[int, str],
-) -> None:
+) -> bool:
+    """Print all of it; gives whether chunks have failed."""
     if as_json:
         failures = list(read_failures(store))
         content = {
@@ -130,7 +131,7 @@ def _show(
             "failures": [asdict(failure) for failure in failures],
         }
         print(json.dumps(content), flush=True)
-        return
+        return bool(failures)
     for layer in layers:
         said = speed.get(layer.layer)
         print(f"{layer.line}  {said}" if said else layer.line, flush=True)
@@ -139,3 +140,4 @@ def _show(
         print(f"failed  : {failed.count}", flush=True)
         for cause in failed.causes:
             print(f"  {cause}", flush=True)
+    return failed is not None

@@ -76,7 +76,7 @@ def _lasting(stream: Any) -> Any:
     return io.TextIOWrapper(
         raw if unbuffered else io.BufferedWriter(raw),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors="backslashreplace",  # rather than end on a name that the terminal's encoding does not have
         newline=None,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,

@@ -16,11 +16,11 @@ from typing import Any
 from beam_ingest.beam_options import add_beam_options
 from beam_ingest.cli import main as cli_main
 from beam_ingest.cli.arguments import graph_options
-from beam_ingest.job import GRAPH_ID
+from beam_ingest.stores.names import TABLE
 
 IMAGE = "BEAM_INGEST_IMAGE"
 """Environment variable of the image: its own name, for the workers run in it too."""
-_RULES = {"graph_id": GRAPH_ID, "dataset": "gs://.+", "store": "bigtable:[^/]+/[^/]+"}
+_RULES = {"graph_id": TABLE, "dataset": "gs://.+", "store": "bigtable:[^/]+/[^/]+"}
 
 
 def metadata() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import PlaceError, folder_of, resolve_local
 from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
+from beam_ingest.stores.names import bigtable_url, check_table
 
 __all__ = ["Cell", "Row", "Store", "StoredCell", "WriteReport", "open_store", "store_url"]
 
@@ -31,7 +32,7 @@ def store_url(dataset: Dataset, graph_id: str, option: str | None = None, app_pr
       ``sqlite:`` and an absolute path, or ``bigtable:PROJECT/INSTANCE/TABLE/APP_PROFILE``.
 
     Raises:
-      ConfigError: when nobody says where, or the form is unknown.
+      ConfigError: when nothing says where, the form is unknown, or Bigtable takes no such names.
     """
     if option is not None:
         kind, _, given = option.partition(":")
@@ -56,7 +57,8 @@ def store_url(dataset: Dataset, graph_id: str, option: str | None = None, app_pr
         project, instance = (_bigtable_setting(dataset, key) for key in ("PROJECT", "INSTANCE"))
     else:
         raise ConfigError(f"{dataset.path}: no backend_client; add --store {_FORMS}")
-    return f"bigtable:{project}/{instance}/{dataset.id_prefix}{graph_id}/{app_profile}"
+    check_table(graph_id, dataset.id_prefix)
+    return bigtable_url(project, instance, dataset.id_prefix + graph_id, app_profile)
 
 
 def _bigtable_setting(dataset: Dataset, key: str) -> str:
@@ -70,12 +72,20 @@ def _bigtable_setting(dataset: Dataset, key: str) -> str:
 
 
 def open_store(url: str) -> Store:
-    """The store at a URL that `store_url` made."""
+    """The store at a URL that `store_url` made.
+
+    Raises:
+      ConfigError: when it is another one.
+    """
     kind, _, place = url.partition(":")
     if kind == "sqlite":
         from beam_ingest.stores.sqlite import SQLiteStore
 
         return SQLiteStore(place)
+    names = place.split("/")
+    if kind != "bigtable" or not 3 <= len(names) <= 4:
+        raise ConfigError(f"{url}: expected sqlite:PATH or bigtable:PROJECT/INSTANCE/TABLE/APP_PROFILE")
+    bigtable_url(*names)
     from beam_ingest.stores.bigtable import BigtableStore  # a slow import
 
-    return BigtableStore(*place.split("/"))
+    return BigtableStore(*names)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import reprlib
 import shlex
 import sqlite3
 import stat
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,10 @@ _WAIT_SECONDS = 60.0
 """After so long, in which no transaction of anybody came to an end, a lock is waited for no more."""
 _LOG = logging.getLogger(__name__)
 _KEYS_PER_QUERY = 500
+_TYPES = (bytes, str, bytes, int, bytes)
+"""Of a row of the table: SQLite keeps values of any type in any column."""
+_CELL_TYPES = (str, bytes, bytes, int)
+"""Of family, qualifier, value and timestamp."""
 
 
 class SQLiteStore(Store):
@@ -171,7 +177,14 @@ class SQLiteStore(Store):
     def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
         where, parameters = ("row_key >= ?", [start]) if not end else (_RANGE, [start, end])
         with self._errors("read"):
-            yield from self._execute(_SCAN + where + _ORDER, parameters)
+            if not start:
+                # Whatever is no blob stands before the shortest one, where no range of keys would find it.
+                for (key,) in self._execute("SELECT row_key FROM cells WHERE row_key < x'' LIMIT 1"):
+                    raise self._damaged("a key", key)
+            for cell in self._execute(_SCAN + where + _ORDER, parameters):
+                if (*map(type, cell),) != _TYPES:
+                    raise self._damaged(f"row {cell[0].decode(errors='backslashreplace')}", cell[1:])
+                yield cell
 
     def delete_rows(self, keys: Iterable[bytes]) -> None:
         with self._errors("written"):
@@ -194,9 +207,18 @@ class SQLiteStore(Store):
     def _rows(self, where: str, parameters: Sequence[bytes]) -> Iterator[tuple[bytes, Row]]:
         with self._errors("read"):
             found = self._execute(_SELECT + where + _ORDER, parameters)
-            for key, cells in groupby(found, key=lambda cell: bytes(cell[0])):
+            for key, group in groupby(found, key=itemgetter(0)):
+                cells = list(group)
+                if any((type(f), type(q), type(v), type(at)) != _CELL_TYPES for _, f, q, v, at in cells):
+                    raise self._damaged(f"row {key.decode(errors='backslashreplace')}", cells)
                 # Later timestamps come later, and the last one stays.
-                yield key, {ColumnName(f, bytes(q)): Cell(value, at) for _, f, q, value, at in cells}
+                yield key, {ColumnName(f, q): Cell(value, at) for _, f, q, value, at in cells}
+
+    def _damaged(self, where: str, found: object) -> StoreError:
+        return StoreError(
+            f"{self.place}: {where}: expected cells of (bytes, text, bytes, a number, bytes), found "
+            f"{reprlib.repr(found)}; another program has written to it: build the graph from scratch"
+        )
 
     def _check_kind(self) -> None:
         """Refuse what is no file before it is opened: opening a pipe waits for its other end."""

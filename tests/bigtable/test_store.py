@@ -152,9 +152,9 @@ def test_where_the_table_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BIGTABLE_EMULATOR_HOST", raising=False)
     assert open_store(store_url(bare, "g", "bigtable:a/b")).place == "bigtable:a/b/lab_g"
     assert open_store(store_url(full, "g")).place == "bigtable:p/i/lab_g"
-    monkeypatch.setenv("BIGTABLE_PROJECT", "env_p")
-    monkeypatch.setenv("BIGTABLE_INSTANCE", "env_i")
-    assert open_store(store_url(bare, "g")).place == "bigtable:env_p/env_i/lab_g"
+    monkeypatch.setenv("BIGTABLE_PROJECT", "env-p")
+    monkeypatch.setenv("BIGTABLE_INSTANCE", "env-i")
+    assert open_store(store_url(bare, "g")).place == "bigtable:env-p/env-i/lab_g"
     assert open_store(store_url(full, "g")).place == "bigtable:p/i/lab_g"
     assert open_store(store_url(full, "g", app_profile="batch"))._app_profile == "batch"
     for wrong in ("bigtable:", "bigtable:p", "bigtable:p/", "bigtable:p/i/t", "spanner:x"):
