@@ -27,7 +27,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests test-slow prism flink bench bench-sink settings image template rollback run-dataflow status cancel clean named named-graph
+.PHONY: help install run test lint types tests test-slow prism flink bench bench-sink settings image template rollback run-dataflow status cancel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -98,6 +98,7 @@ rollback: settings ## Launch jobs with the template of an earlier TAG=... again
 	@gcloud storage cp $(TEMPLATE_OF_TAG) $(TEMPLATE) --project=$(call setting,project)
 
 # Looked at before Terraform is asked for anything; a name that begins with - would be taken as an option.
+.PHONY: named named-graph
 named named-graph:
 	@for name in "$$GRAPH_ID" $(if $(filter named,$@),"$$DATASET"); do case "$$name" in ""|-*) \
 		echo "usage: make $(firstword $(MAKECMDGOALS)) DATASET=file.yml GRAPH_ID=name [ARGS=...]" >&2; exit 2;; esac; done
