@@ -241,9 +241,9 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bad.write_bytes(b"")
     assert told("graph", "g", dataset)[0] == 1
     bad.write_bytes(content)
-    with closing(sqlite3.connect(store_of(dataset))) as connection:
-        connection.execute("PRAGMA journal_mode = DELETE")
-    shutil.copy(store_of(dataset), dataset.parent / "whole.sqlite")
+    whole = dataset.parent / "whole.sqlite"
+    with closing(sqlite3.connect(store_of(dataset))) as begun, closing(sqlite3.connect(whole)) as copy:
+        begun.backup(copy)
     return dataset
 
 
