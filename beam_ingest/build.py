@@ -13,23 +13,23 @@ import numpy as np
 
 from beam_ingest import table
 from beam_ingest.arrays import Indices
+from beam_ingest.contradictions import Contradictions
 from beam_ingest.errors import BeamIngestError, InputError
 from beam_ingest.files import Content, FileError, Folder
-from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
+from beam_ingest.graphene import ATOMIC_LAYER, Coordinates, Ids, chunk_name
 from beam_ingest.inputs.check import ChunkChecker
-from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
+from beam_ingest.inputs.components import Mapping, components_file_name
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name, edges_folder
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.atomic import build_atomic_chunk
+from beam_ingest.layers.halo import halos
 from beam_ingest.layers.parent import UnknownPartnerError, build_parent_chunk
 from beam_ingest.layers.roots import root_ids, shard_of
 from beam_ingest.layers.rows import atomic_cells, hierarchy_cells, parent_cells
 from beam_ingest.layers.state import Envelope, Message, pack, unpack
-from beam_ingest.layers.symmetry import Asymmetry, asymmetries
+from beam_ingest.layers.symmetry import Asymmetry, asymmetries, unknown_edges
 from beam_ingest.progress import Counts
 from beam_ingest.table import Cells
-
-Coordinates = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +86,6 @@ def unreadable(file: str, chunk: str, error: FileError) -> InputError:
     )
 
 
-def chunk_name(coords: Coordinates) -> str:
-    """Chunk coordinates as file names and messages have them."""
-    return "{}_{}_{}".format(*coords)
-
-
 class Builder:
     """Builds the chunks of one job.
 
@@ -101,6 +96,7 @@ class Builder:
     def __init__(self, job: IngestJob) -> None:
         self._job = job
         self._grid = job.grid
+        self.contradictions = Contradictions(job)
 
     def read(self, chunks: list[Coordinates]) -> list[Content]:
         """The files of chunks: edges, components, edges, components, …"""
@@ -145,6 +141,9 @@ class Builder:
             rows=chunk.supervoxels.size + chunk.node_count + counters,
             missing=missing,
             empty=edges == b"",
+            mapped=mapping.ids.size,
+            between=chunk.between,
+            joined=chunk.joined,
             **_sizes(cells),
         )
         messages = self._messages(chunk.chunk_id, chunk.state, chunk.halos)
@@ -162,11 +161,11 @@ class Builder:
         self._check_senders(chunk_id, layer, envelopes)
         message = Message.concatenate([e.message for e in envelopes])
         asymmetric = asymmetries(envelopes)
-        errors = [self.asymmetric(pair) for pair in asymmetric]
+        errors = self._asymmetric(asymmetric)
         try:
             chunk = build_parent_chunk(grid, layer, chunk_id, message)
         except UnknownPartnerError as error:
-            errors += self._unknown_partners(error, asymmetric)
+            errors += self.contradictions.unknown_partners(error, asymmetric)
         if errors:
             raise InputError.several(errors)
         count = int(chunk.child_offsets.size) - 1
@@ -182,6 +181,21 @@ class Builder:
         )
         messages = self._messages(chunk_id, chunk.state, chunk.halos)
         return Built(cells, counts, messages, _singles(chunk_id, parents[chunk.dropped]))
+
+    def bad(self, coords: Coordinates) -> list[tuple[int, bytes]]:
+        """Messages to the layer-3 chunks around a chunk whose files are bad: its edges are not known."""
+        grid, chunk_id = self._grid, self._grid.chunk_id(ATOMIC_LAYER, coords)
+        state = Message.make(**unknown_edges(grid, coords))
+        across = halos(grid, chunk_id, state, np.empty(0, np.int64), np.empty(0, np.uint64))
+        return self._messages(chunk_id, state, across)
+
+    def contradicting(self, packed: list[bytes]) -> list[InputError]:
+        """What contradicts each other among the files of chunks of which some cannot be built.
+
+        Args:
+          packed: the messages to a layer-3 chunk, which is not built.
+        """
+        return self._asymmetric(asymmetries([unpack(data) for data in packed]))
 
     def roots(self, families: Families, first: int, highest: int) -> Built:
         """The roots of one sender.
@@ -204,7 +218,7 @@ class Builder:
         self, coords: Coordinates, edges: Content | InputError, components: Content | InputError
     ) -> tuple[ChunkEdges, Mapping]:
         """What a chunk's two files say; both are looked at, so that one run finds the faults of both."""
-        name, (edges_file, components_file) = chunk_name(coords), self.files(coords)
+        name, (edges_file, components_file) = chunk_name(coords), self.contradictions.files(coords)
         check = ChunkChecker(self._grid, coords)
         listed, mapping = ChunkEdges(), Mapping.empty()
         errors = []
@@ -215,7 +229,7 @@ class Builder:
             errors.append(error)
         try:
             if self._is_there(components, components_file, name):
-                mapping = check.mapping(decode_components(components, components_file, name), components_file)
+                mapping = check.components(components, len(listed), components_file)
         except InputError as error:
             errors.append(error)
         if errors:
@@ -233,14 +247,10 @@ class Builder:
             raise InputError(file, name, "the file", "none", "--require-files asks for every one")
         return content is not None
 
-    def files(self, coords: Coordinates) -> tuple[str, str]:
-        """Paths, for messages, of the files that the edges and components of a chunk come from."""
-        source = self._job.dataset
-        if self._job.raw:
-            raw = Folder(str(source.agglomeration))
-            return raw.path("chunked_rg"), raw.path("remap")
-        edges, components = self._folders()
-        return edges.path(edges_file_name(coords)), components.path(components_file_name(coords))
+    def _asymmetric(self, pairs: list[Asymmetry]) -> list[InputError]:
+        """An error for each fault: one file may contradict several others."""
+        errors = {str(error): error for error in map(self.contradictions.asymmetric, pairs)}
+        return list(errors.values())
 
     def _folders(self) -> tuple[Folder, Folder]:
         source = self._job.dataset
@@ -269,44 +279,6 @@ class Builder:
                 f"states of {len(expected)} children, whole and once, found {len(envelopes)} messages "
                 f"of {len(came)}; the runner lost or repeated some: report this"
             )
-
-    def asymmetric(self, pair: Asymmetry) -> InputError:
-        """What is wrong about two chunks' files that list different edges."""
-        chunk, other = (self._grid.chunk_coords(c) for c in (pair.chunk, pair.other))
-        found = f"{pair.listed} (no such file, or none in it)" if pair.listed == 0 else f"{pair.listed}"
-        if pair.listed == pair.other_listed:
-            found = f"{pair.listed} others"
-        return InputError(
-            self.files(chunk)[0],
-            chunk_name(chunk),
-            f"the {pair.other_listed} edges to chunk {chunk_name(other)} that {self.files(other)[0]} lists",
-            found,
-            "both files must list each edge between their chunks: write them from one segmentation",
-        )
-
-    def _unknown_partners(self, error: UnknownPartnerError, asymmetric: list[Asymmetry]) -> list[InputError]:
-        """One error for each pair of chunks, but for the pairs of which more is known already."""
-        grid = self._grid
-        seen = {frozenset((pair.chunk, pair.other)) for pair in asymmetric}
-        errors = []
-        for own, partner in zip(error.own.tolist(), error.partner.tolist(), strict=True):
-            pair = frozenset(grid.ancestor(n, max(ATOMIC_LAYER, grid.layer_of(n))) for n in (own, partner))
-            if pair not in seen:
-                seen.add(pair)
-                errors.append(self._unknown_partner(own, partner))
-        return errors
-
-    def _unknown_partner(self, own_id: int, partner_id: int) -> InputError:
-        own, partner = (self._grid.chunk_coords(node) for node in (own_id, partner_id))
-        layer = self._grid.layer_of(partner_id)
-        file = self.files(partner)[1 if layer == SUPERVOXEL_LAYER else 0]
-        return InputError(
-            file,
-            chunk_name(partner),
-            f"an active edge from {partner_id} to chunk {chunk_name(own)}, whose node {own_id} has one",
-            "none",
-            "the components of both chunks must agree on which edges are active",
-        )
 
 
 def _sizes(cells: Cells) -> dict[str, int]:

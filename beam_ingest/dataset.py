@@ -30,7 +30,7 @@ _GRAPH_CONFIG = (
 )  # fmt: skip
 _USE_RAW = ("USE_RAW_EDGES", "USE_RAW_COMPONENTS")
 """How PyChunkedGraph notes that input is raw; here --raw says so."""
-_INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER", *_USE_RAW)
+_INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER", "ALLOW_UNJOINED_CHUNKS", *_USE_RAW)
 _BACKEND_CLIENT = ("TYPE", "CONFIG")
 _BACKEND_CONFIG = {
     "bigtable": ("PROJECT", "INSTANCE", "ADMIN", "READ_ONLY", "CREDENTIALS", "MAX_ROW_KEY_COUNT"),
@@ -64,6 +64,7 @@ class Dataset:
       root_counters: a setting of servers, passed on.
       agglomeration: URL of the raw agglomeration, or None.
       use_raw: those of USE_RAW_EDGES and USE_RAW_COMPONENTS that are true.
+      allow_unjoined_chunks: whether it is meant that no edge between chunks is active.
       backend_type: ``sqlite`` or ``bigtable``, or None.
       backend_config: its settings, without credentials: those of the application default are used.
     """
@@ -83,6 +84,7 @@ class Dataset:
     root_counters: int
     agglomeration: str | None
     use_raw: tuple[str, ...]
+    allow_unjoined_chunks: bool
     backend_type: str | None
     backend_config: Mapping[str, Any]
 
@@ -130,6 +132,7 @@ class Dataset:
             root_counters=graph.integer("ROOT_COUNTERS", 8),
             agglomeration=ingest.url("AGGLOMERATION", None),
             use_raw=tuple(key for key in _USE_RAW if ingest.flag(key)),
+            allow_unjoined_chunks=ingest.flag("ALLOW_UNJOINED_CHUNKS"),
             backend_type=backend_type,
             backend_config={key: value for key, value in settings.content.items() if key not in _SECRETS},
         )

@@ -124,7 +124,8 @@ class Summary:
 
     Attributes:
       chunks: chunks that failed, among those read.
-      layer: the lowest layer of them.
+      layer: the lowest layer of them, which `chunks` are of.
+      above: chunks of the next layer in which files disagree, among those read.
       causes: the first few different causes.
       more: different causes besides.
       alike: whether all causes are of one kind.
@@ -133,6 +134,7 @@ class Summary:
 
     chunks: int
     layer: int
+    above: int
     causes: list[str]
     more: int
     alike: bool
@@ -159,16 +161,17 @@ class Summary:
         alike = f", {who} in the same way" if self.alike and self.chunks > 1 else ""
         listed = f"beam-ingest failures {graph_id} {shlex.quote(dataset)}"
         count = self.count if failed is None else failed
+        more = f" and {self.above} at layer {self.layer + 1}" if self.above else ""
         lines.append(
-            f"{count} of {total} chunks failed at layer {self.layer}{alike}; `{listed}` lists them; "
-            "mend the input and run the same command with --resume"
+            f"{count} of {total} chunks failed at layer {self.layer}{more}{alike}; `{listed}` lists them; "
+            "fix the input and run the same command with --resume"
         )
         return lines
 
 
 def summarise(store: Store) -> Summary | None:
-    """Read the first failures of the lowest layer, keeping few of them; None if there is none."""
-    chunks, layer, last = 0, 0, ""
+    """Read the first failures, keeping few of them; None if there is none."""
+    chunks, layer, above, last = 0, 0, 0, (0, "")
     causes: list[str] = []
     seen: set[int] = set()
     kinds: set[str] = set()
@@ -176,14 +179,14 @@ def summarise(store: Store) -> Summary | None:
     with closing(read_failures(store)) as failures:
         for failure in failures:
             layer = layer or failure.layer
-            if failure.layer != layer:
-                break
             if number == MOST_READ:
                 whole = False
                 break
             number += 1
-            chunks += failure.chunk != last  # they come chunk by chunk
-            last = failure.chunk
+            this = (failure.layer, failure.chunk)
+            chunks += this != last and failure.layer == layer  # they come chunk by chunk
+            above += this != last and failure.layer != layer
+            last = this
             if len(kinds) < 2:
                 kinds.add(failure.kind)
             mark = hash(failure.cause)
@@ -192,4 +195,4 @@ def summarise(store: Store) -> Summary | None:
             seen.add(mark)
     if not chunks:
         return None
-    return Summary(chunks, layer, causes, len(seen) - len(causes), len(kinds) == 1, whole)
+    return Summary(chunks, layer, above, causes, len(seen) - len(causes), len(kinds) == 1, whole)

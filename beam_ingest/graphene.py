@@ -23,12 +23,18 @@ from beam_ingest.errors import ConfigError
 Ids: TypeAlias = npt.NDArray[np.uint64]
 Layers: TypeAlias = npt.NDArray[np.uint8]
 Coords: TypeAlias = npt.NDArray[np.int64]
+Coordinates: TypeAlias = tuple[int, int, int]
 
 SUPERVOXEL_LAYER = 1
 ATOMIC_LAYER = 2
 """The layer of chunks that are read from files; its nodes are components of supervoxels."""
 FANOUT = 2
 """Child chunks per axis of a parent chunk; PyChunkedGraph knows no other."""
+
+
+def chunk_name(coords: Coordinates) -> str:
+    """Chunk coordinates as file names and messages have them."""
+    return "{}_{}_{}".format(*coords)
 
 
 @dataclass(frozen=True)

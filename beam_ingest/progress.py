@@ -50,6 +50,9 @@ class Counts:
       missing: at layer 2, input files that were not there.
       failed: chunks that could not be built.
       empty: at layer 2, edges files of no bytes.
+      mapped: at layer 2, supervoxels in components.
+      between: at layer 2, edges between supervoxels of two chunks, other than cut ones.
+      joined: those of them that are active.
     """
 
     supervoxels: int = 0
@@ -61,6 +64,9 @@ class Counts:
     missing: int = 0
     failed: int = 0
     empty: int = 0
+    mapped: int = 0
+    between: int = 0
+    joined: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         mine, theirs = asdict(self), asdict(other)

@@ -293,15 +293,17 @@ def _explained(job: IngestJob, error: BaseException) -> BaseException:
     known = known_error(error)
     if isinstance(known, StoreError):
         return StoreError(f"{known}; when that is fixed, --resume finishes the graph")
+    if not isinstance(known, ChunksFailedError):  # chunks that failed, if any, are not what ended this run
+        why = reason(error)
+        resumed = f"{why}; when that is fixed, --resume finishes the graph"
+        return RunError(resumed) if isinstance(why, RunError) else why
     store = job.open_store()
     try:
         failed = failures.summarise(store)
     finally:
         store.close()
     if failed is None:
-        why = reason(error)
-        resumed = f"{why}; when that is fixed, --resume finishes the graph"
-        return RunError(resumed) if isinstance(why, RunError) else why
+        return known
     total = job.grid.chunk_count(failed.layer)
     lines = failed.lines(job.graph_id, job.dataset.path, total)
     if isinstance(known, HopelessError):

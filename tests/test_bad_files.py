@@ -48,7 +48,7 @@ def failures(cli: Cli, dataset: Path, *options: str) -> list[str]:
     *lines, last = outcome.errors
     assert re.fullmatch(
         r"beam-ingest: \d+ of \d+ chunks failed at layer \d(, all in the same way)?; "
-        "`beam-ingest failures g [^`]*` lists them; mend the input and run the same command with --resume",
+        "`beam-ingest failures g [^`]*` lists them; fix the input and run the same command with --resume",
         last,
     )
     return lines
@@ -394,7 +394,7 @@ def test_all_bad_files_of_a_layer_are_reported_at_once(
     assert lines[5:] == ["... and 2 more"]
     assert last == (
         f"beam-ingest: 6 of 16 chunks failed at layer 2; `beam-ingest failures g {dataset}` lists them; "
-        "mend the input and run the same command with --resume"
+        "fix the input and run the same command with --resume"
     )
     status = cli("status", "g", dataset, "--json").json
     assert status["failed"] == len(names)

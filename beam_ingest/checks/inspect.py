@@ -8,19 +8,21 @@ from typing import TypeVar
 
 import numpy as np
 
-from beam_ingest.build import Builder, Coordinates, chunk_name, unreadable
+from beam_ingest.build import unreadable
 from beam_ingest.checks.coverage import Coverage, cover, cover_volume
 from beam_ingest.checks.findings import Case, Findings
 from beam_ingest.checks.job import CheckJob
-from beam_ingest.checks.pairs import Mismatch, Rows, chunk_rows, unknown_rows
+from beam_ingest.checks.listing import NONE
+from beam_ingest.checks.pairs import chunk_rows, is_joined, unknown_rows
+from beam_ingest.contradictions import Contradictions
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError, Folder
-from beam_ingest.graphene import Ids
-from beam_ingest.inputs.check import ChunkChecker
+from beam_ingest.graphene import Coordinates, Ids, chunk_name
+from beam_ingest.inputs.check import ChunkChecker, nothing_joined
 from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
 from beam_ingest.inputs.watershed import UndecodableError, has_voxels, read_labels
-from beam_ingest.layers.symmetry import Asymmetry
+from beam_ingest.layers.symmetry import Asymmetry, Rows
 
 UNREADABLE = "files that cannot be read"
 ONE_SIDED = "pairs of chunks with different edges"
@@ -30,6 +32,8 @@ ABSENT = "supervoxels of edges that are not in the watershed"
 UNMAPPED = "supervoxels of edges in no component"
 EDGELESS = "supervoxels of components in no edge"
 UNMENTIONED = "supervoxels of the watershed in no edge"
+NOTHING_JOINED = "edges of which nothing is joined"
+UNKNOWN_COMPONENTS = "chunks whose components are not known"
 VOXELS = "the watershed's voxels"
 _Parsed = TypeVar("_Parsed")
 
@@ -44,7 +48,8 @@ class Inspector:
     def __init__(self, job: CheckJob) -> None:
         self._job = job
         self._grid = job.grid
-        self._builder = Builder(job.ingest)
+        self._contradictions = Contradictions(job.ingest)
+        self._files = self._contradictions.files
         self._selection, self._volumes = job.selection, job.volumes
 
     def files(
@@ -65,7 +70,7 @@ class Inspector:
         Returns:
           Its rows (`beam_ingest.checks.pairs`).
         """
-        name, (edges_file, components_file) = chunk_name(coords), self._builder.files(coords)
+        name, (edges_file, components_file) = chunk_name(coords), self._files(coords)
         check = ChunkChecker(self._grid, coords)
         listed: ChunkEdges | None = ChunkEdges()
         mapping: Mapping | None = Mapping.empty()
@@ -97,6 +102,12 @@ class Inspector:
             except InputError as error:
                 findings.problem("components files with ids that cannot be", Case.of(error))
                 mapping = None
+        if listed is not None and isinstance(components, bytes):
+            try:
+                check.not_empty(components, len(listed), components_file)
+            except InputError as error:
+                findings.problem("empty components files of chunks with edges", Case.of(error))
+                mapping = None
         return self.inputs(coords, listed, mapping, findings)
 
     def inputs(
@@ -105,39 +116,42 @@ class Inspector:
         """Look at what the files of a chunk say, None for what is not known; gives its rows."""
         if edges is None:
             return unknown_rows(self._grid, coords)
-        if mapping is not None and self._selection.selected(np.array([coords]))[0]:
+        if mapping is None:
+            findings.counts[UNKNOWN_COMPONENTS] += 1
+        elif self._selection.selected(np.array([coords]))[0]:
             coverage = cover(self._grid, coords, edges, mapping)
-            self._cover(coords, edges, coverage, findings)
+            self._cover(coords, edges, mapping, coverage, findings)
             if self._volumes.selected(np.array([coords]))[0]:
                 self._volume(coords, coverage.supervoxels, findings)
         return chunk_rows(self._grid, coords, edges, mapping)
 
-    def mismatch(self, pair: Mismatch, findings: Findings) -> None:
+    def mismatch(self, pair: Asymmetry, findings: Findings) -> None:
         """Note that the files of two chunks disagree."""
-        if not pair.active:
-            asymmetry = Asymmetry(pair.chunk, pair.other, pair.fewer, pair.more)
-            findings.problem(ONE_SIDED, Case.of(self._builder.asymmetric(asymmetry)))
-            return
-        chunk, other = (self._grid.chunk_coords(c) for c in (pair.chunk, pair.other))
-        file, other_file = (self._builder.files(coords)[1] for coords in (chunk, other))
-        disagree = InputError(
-            file,
-            chunk_name(chunk),
-            f"the {pair.more} active edges to chunk {chunk_name(other)} that {other_file} makes",
-            f"{pair.fewer} others" if pair.fewer == pair.more else f"{pair.fewer}",
-            "the components of both chunks must agree on which edges are active",
-        )
-        findings.problem(DISAGREE, Case.of(disagree))
+        error = self._contradictions.asymmetric(pair)
+        findings.problem(DISAGREE if pair.active else ONE_SIDED, Case.of(error))
 
     @functools.cached_property
     def _has_voxels(self) -> bool:
         return has_voxels(self._job.ingest.dataset.watershed)
 
-    def _cover(self, coords: Coordinates, edges: ChunkEdges, coverage: Coverage, findings: Findings) -> None:
+    def _cover(
+        self,
+        coords: Coordinates,
+        edges: ChunkEdges,
+        mapping: Mapping,
+        coverage: Coverage,
+        findings: Findings,
+    ) -> None:
         findings.counts["chunks"] += 1
         findings.counts["edges"] += len(edges)
         findings.counts["supervoxels"] += coverage.supervoxels.size
-        edges_file, components_file = self._builder.files(coords)
+        findings.counts["supervoxels in components"] += mapping.ids.size
+        between = edges.between_chunk
+        lower = between.node_ids1 < between.node_ids2  # of the two chunks that list it, one counts it
+        joined = is_joined(between.node_ids1, between.node_ids2, mapping)
+        findings.counts["edges between chunks"] += int(lower.sum())
+        findings.counts["active ones of these"] += int((lower & joined).sum())
+        edges_file, components_file = self._files(coords)
         for kind, file, ids in (
             (UNMAPPED, edges_file, coverage.unmapped),
             (EDGELESS, components_file, coverage.edgeless),
@@ -165,7 +179,7 @@ class Inspector:
         findings.counts["supervoxels with voxels"] += found.supervoxels.size
         place = Folder(dataset.watershed).path("")
         findings.note(UNMENTIONED, *_examples(place, coords, found.edgeless), count=found.edgeless.size)
-        edges_file, name = self._builder.files(coords)[0], chunk_name(coords)
+        edges_file, name = self._files(coords)[0], chunk_name(coords)
         if found.strange.size:
             strange = InputError(
                 place,
@@ -184,6 +198,25 @@ class Inspector:
                 "name the watershed that the edges were made from, or write the file anew",
             )
             findings.problem(ABSENT, Case.of(absent), count=found.absent.size)
+
+
+def conclude(job: CheckJob, findings: Findings) -> None:
+    """Whether the chunks that were looked at, all together, join anything."""
+    counts = findings.counts
+    if counts.pop(UNKNOWN_COMPONENTS, 0) or NONE in findings.problems:
+        return
+    fault = nothing_joined(
+        job.ingest.dataset,
+        job.ingest.raw,
+        edges=counts["edges"],
+        mapped=counts["supervoxels in components"],
+        between=counts["edges between chunks"],
+        joined=counts["active ones of these"],
+    )
+    if fault is not None:
+        # Of a sample, the chunks that are not looked at may join more.
+        tell = findings.problem if job.selection.is_all else findings.note
+        tell(NOTHING_JOINED, Case(fault))
 
 
 def _some(ids: Ids) -> str:

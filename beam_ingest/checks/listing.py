@@ -25,6 +25,7 @@ GRID = "a grid that does not fit the files"
 UNLISTED = "folders that cannot be listed"
 NONE = "no files"
 NO_COMPONENTS = "chunks with edges but no components file"
+_DONE = "done_"
 _NUMBER = "(0|[1-9][0-9]{0,8})"
 _BATCH = 1 << 14
 _SHOWN = 10
@@ -79,7 +80,7 @@ def file_kinds(dataset: Dataset, grid: ChunkGrid, raw: bool) -> list[FileKind]:
     ]
     for mip in range(grid.layer_count - 1):
         x, y, z = (-(-n >> mip) for n in chunks)
-        kinds.append(FileKind(f"done_{mip}", folder, f"remap/done_{mip}_", ".data", (x, y, z), False))
+        kinds.append(FileKind(f"{_DONE}{mip}", folder, f"remap/done_{mip}_", ".data", (x, y, z), False))
     return kinds
 
 
@@ -175,7 +176,7 @@ def _places(mask: Mask, kind: FileKind, part: str) -> Iterator[Coords]:
 def conclude(kinds: list[FileKind], chunk_size: tuple[int, int, int], findings: Findings) -> None:
     """What all listings together say: how many files are absent, and whether the grid can be right."""
     chunks = kinds[0].bounds
-    reached = [0, 0, 0]
+    reached, joins = [0, 0, 0], 0
     for kind in kinds:
         if f"{kind.name} files" not in findings.counts or UNLISTED in findings.problems:
             continue
@@ -184,9 +185,18 @@ def conclude(kinds: list[FileKind], chunk_size: tuple[int, int, int], findings: 
             findings.counts[f"{kind.name} files absent"] = kind.total - there
         if kind.expected and not there:
             findings.problem(NONE, _nothing(kind))
+        joins += there if kind.name.startswith(_DONE) else 0
         if kind.bounds == chunks:
             extent = findings.extents.get(kind.name, [0, 0, 0])
             reached = [max(pair) for pair in zip(reached, extent, strict=True)]
+    done = [kind for kind in kinds if kind.name.startswith(_DONE)]
+    if (
+        done
+        and not joins
+        and UNLISTED not in findings.problems
+        and f"{done[0].name} files" in findings.counts
+    ):
+        findings.problem(NONE, _nothing(done[0]))
     too_many = any(r > n for r, n in zip(reached, chunks, strict=True))
     if too_many or (any(reached) and _halved(reached, chunks)):
         found, grid = ("x".join(map(str, numbers)) for numbers in (reached, chunks))

@@ -12,7 +12,7 @@ from beam_ingest.checks.findings import Findings, merge_encoded
 from beam_ingest.checks.inspect import Inspector
 from beam_ingest.checks.job import CheckJob
 from beam_ingest.checks.listing import file_kinds, list_part, parts
-from beam_ingest.checks.pairs import Rows, compare, meeting_places
+from beam_ingest.checks.pairs import compare, meeting_places
 from beam_ingest.checks.raw import (
     BROKEN,
     FINDINGS,
@@ -26,6 +26,7 @@ from beam_ingest.checks.raw import (
     unpack_group,
 )
 from beam_ingest.files import Folder
+from beam_ingest.layers.symmetry import Rows
 from beam_ingest.pipeline.coding import KEYED_BYTES, encode_key
 from beam_ingest.pipeline.layers import PlanBlocks
 from beam_ingest.scope import BLOCK_LAYER

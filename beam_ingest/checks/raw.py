@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 import numpy as np
 
-from beam_ingest.build import Coordinates, chunk_name, unreadable
+from beam_ingest.build import unreadable
 from beam_ingest.checks.findings import Case, Findings
 from beam_ingest.checks.inspect import UNREADABLE
 from beam_ingest.checks.job import CheckJob
 from beam_ingest.errors import InputError
 from beam_ingest.files import FileError, Folder
+from beam_ingest.graphene import Coordinates, chunk_name
 from beam_ingest.inputs.agglomeration import (
     EDGE_KINDS,
     REMAP,

@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import apache_beam as beam
 
+from beam_ingest.checks import inspect, listing
 from beam_ingest.checks.before import check_regions, check_rights, configured_job
 from beam_ingest.checks.findings import CONFIGURATION, Findings, Tally
 from beam_ingest.checks.job import SAMPLE, CheckJob
-from beam_ingest.checks.listing import conclude, file_kinds
 from beam_ingest.checks.pipeline import REPORT_FILE, CheckDataset
 from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
             job = CheckJob(ingest, count, report_folder(options, "check"))
             with engine(options) as options, logged():
                 findings.merge(_inspected(job, options))
-        conclude(file_kinds(dataset, job.grid, ingest.raw), dataset.chunk_size, findings)
+        listing.conclude(listing.file_kinds(dataset, job.grid, ingest.raw), dataset.chunk_size, findings)
+        inspect.conclude(job, findings)
     if arguments.json:
         chunks = None if job is None else job.grid.chunks
         opened = 0 if job is None else job.selection.size

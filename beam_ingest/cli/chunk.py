@@ -7,13 +7,13 @@ import traceback
 from dataclasses import replace
 
 from beam_ingest import progress
-from beam_ingest.build import Builder, chunk_name
 from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.sizes import size
 from beam_ingest.cli.status import read_graph
+from beam_ingest.contradictions import Contradictions
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
-from beam_ingest.graphene import ATOMIC_LAYER
+from beam_ingest.graphene import ATOMIC_LAYER, chunk_name
 from beam_ingest.job import IngestJob, make_job
 from beam_ingest.replay import build_chunk, chunks_below, read_inputs
 from beam_ingest.stores import Store, open_store
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         contents = read_inputs(job, inputs)
         for at, edges, components in contents[:_SHOWN_FILES]:
-            for file, data in zip(Builder(job).files(at), (edges, components), strict=True):
+            for file, data in zip(Contradictions(job).files(at), (edges, components), strict=True):
                 found = (
                     size(len(data)) if isinstance(data, bytes) else "absent" if data is None else "unreadable"
                 )

@@ -111,6 +111,7 @@ def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds
     print(f"\nbuilt {kind} {job.graph_id} (PyChunkedGraph {job.graph_version}) in {seconds:.1f} s")
     print(f"  supervoxels  {total.supervoxels:,}")
     print(f"  nodes        {nodes}")
+    print(f"  edges        {total.joined:,} of {total.between:,} between chunks are active")
     print(f"  roots        {layers[-1].counts.nodes:,}")
     print(f"  rows         {total.rows:,} of {total.cells:,} cells, {size(total.nbytes)}")
     if total.empty:

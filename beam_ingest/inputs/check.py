@@ -8,12 +8,47 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.arrays import group_starts
+from beam_ingest.dataset import Dataset
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
-from beam_ingest.inputs.components import Mapping
+from beam_ingest.files import Folder
+from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids, chunk_name
+from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 
 Mask = npt.NDArray[np.bool_]
+
+
+MANY_EDGES = 100
+"""Of so many edges between chunks some are active, unless components were written chunk by chunk."""
+
+
+def nothing_joined(
+    dataset: Dataset, raw: bool, *, edges: int, mapped: int, between: int, joined: int
+) -> str | None:
+    """What is wrong when nothing is joined that should be: a line, or None.
+
+    Args:
+      dataset: where edges and components are from.
+      raw: whether they are read from raw agglomeration.
+      edges: number of edges, of all chunks together.
+      mapped: number of supervoxels in components.
+      between: number of edges between supervoxels of two chunks, other than cut ones.
+      joined: number of those that are active.
+    """
+    key, folder = ("AGGLOMERATION", dataset.agglomeration) if raw else ("COMPONENTS", dataset.components)
+    place = Folder(str(folder)).path("remap" if raw else "")
+    if edges and not mapped:
+        return (
+            f"{place}: expected components, found none in any chunk, and {edges:,} edges; correct {key} in "
+            f"{dataset.path} (components of one supervoxel each say that nothing is to be joined)"
+        )
+    if between >= MANY_EDGES and not joined and not dataset.allow_unjoined_chunks:
+        return (
+            f"{place}: expected active edges between chunks, found 0 of {between:,}; components must hold "
+            "ids of the chunks around as well (if no object is to cross a chunk's face, say so with "
+            f"ingest_config.ALLOW_UNJOINED_CHUNKS: true in {dataset.path})"
+        )
+    return None
 
 
 class ChunkChecker:
@@ -44,17 +79,40 @@ class ChunkChecker:
             if outside.size:
                 self._supervoxels(ids[outside[:1]], "in_chunk", file)
                 at = outside[0]
-                raise InputError(
-                    file,
-                    self._name,
-                    "in_chunk edges with both ends in the chunk",
-                    f"the edge {within.node_ids1[at]} - {within.node_ids2[at]}",
-                )
+                found = f"the edge {within.node_ids1[at]} - {within.node_ids2[at]}"
+                expected = "in_chunk edges with both ends in the chunk"
+                raise InputError(file, self._name, expected, found, self._advice(within))
         return ChunkEdges(
             in_chunk=within,
             cross_chunk=self._leaving(edges.cross_chunk, "cross_chunk", file),
             between_chunk=self._leaving(edges.between_chunk, "between_chunk", file),
         )
+
+    def components(self, content: bytes, edges: int, file: str) -> Mapping:
+        """What is in a components file.
+
+        Args:
+          content: the file's.
+          edges: how many edges the chunk has.
+          file: its path.
+
+        Raises:
+          InputError: when the file is damaged, is empty though the chunk has edges, or names what is not a
+            supervoxel of the grid.
+        """
+        self.not_empty(content, edges, file)
+        return self.mapping(decode_components(content, file, self._name), file)
+
+    def not_empty(self, content: bytes, edges: int, file: str) -> None:
+        """Raise an `InputError` for a components file of no bytes in a chunk with edges."""
+        if not content and edges:
+            raise InputError(
+                file,
+                self._name,
+                f"components in the file of a chunk with {edges} edges",
+                "an empty file (0 bytes)",
+                "restore it (a chunk where nothing is joined has no file, or components of one supervoxel)",
+            )
 
     def mapping(self, mapping: Mapping, file: str) -> Mapping:
         """The mapping itself.
@@ -78,13 +136,22 @@ class ChunkChecker:
             at = wrong[0]
             pair = f"the edge {edges.node_ids1[at]} - {edges.node_ids2[at]} with "
             found = pair + ("both ends in the chunk" if first[at] else "no end in the chunk")
-            raise InputError(file, self._name, f"{group} edges that leave the chunk", found)
+            expected = f"{group} edges that leave the chunk"
+            raise InputError(file, self._name, expected, found, self._advice(edges))
         if not first.all():
             own = np.where(first, edges.node_ids1, edges.node_ids2)
             partner = np.where(first, edges.node_ids2, edges.node_ids1)
             edges = replace(edges, node_ids1=own, node_ids2=partner)
         self._supervoxels(edges.node_ids2, group, file)
         return edges
+
+    def _advice(self, edges: Edges) -> str:
+        """What to do about edges of another chunk, all of which may have the same one: a file out of place."""
+        chunks = np.unique(edges.node_ids1 >> self._shift)
+        if chunks.size > 1 or not are_supervoxels(self._grid, edges.node_ids1):
+            return "write the file anew"
+        name = chunk_name(self._grid.chunk_coords(int(edges.node_ids1[0])))
+        return f"these ids are of chunk {name}: put each file in its place"
 
     def _supervoxels(self, ids: Ids, where: str, file: str) -> None:
         """Raise unless all `ids` are supervoxels of the grid."""

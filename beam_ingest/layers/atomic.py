@@ -36,6 +36,8 @@ class AtomicChunk:
       state: what goes to the parent chunk.
       halos: what goes to other chunks of the parent's layer: their ids and messages.
       dropped: nodes without cross edges, shape (d,), uint64: children of roots.
+      between: number of between-chunk edges of which this chunk has the lower supervoxel.
+      joined: number of those that are active.
     """
 
     chunk_id: int
@@ -49,6 +51,8 @@ class AtomicChunk:
     state: Message
     halos: list[tuple[int, Message]]
     dropped: Ids
+    between: int
+    joined: int
 
 
 def build_atomic_chunk(
@@ -77,6 +81,7 @@ def build_atomic_chunk(
     active = (component[own_between] == mapping.component_of(between.node_ids2)) & (
         component[own_between] >= 0
     )
+    lower = supervoxels[own_between] < between.node_ids2
     own = np.concatenate([own_between[active], own_cross])
     partner = np.concatenate([between.node_ids2[active], cross.node_ids2])
     once = unique_pairs(own, partner)
@@ -97,6 +102,8 @@ def build_atomic_chunk(
         state=state,
         halos=halos,
         dropped=_dropped(chunk_id, node_count, node),
+        between=int(lower.sum()),
+        joined=int((lower & active).sum()),
     )
 
 
@@ -141,6 +148,8 @@ def _outgoing(
             grid,
             np.concatenate([between.node_ids1, cross.node_ids1]),
             np.concatenate([between.node_ids2, cross.node_ids2]),
+            supervoxels[own],
+            partner,
         ),
     )
     return state, halos(grid, chunk_id, state, known_at, partner)

@@ -48,6 +48,8 @@ def halos(
             listed_chunk=state.listed_chunk[there],
             listed_count=state.listed_count[there],
             listed_sum=state.listed_sum[there],
+            active_count=state.active_count[there],
+            active_sum=state.active_sum[there],
         )
         messages.append((int(target), message))
     return messages

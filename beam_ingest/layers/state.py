@@ -37,6 +37,8 @@ class Message:
       listed_chunk: layer-2 senders alone: chunks that its edges file points into, shape (c,), uint64.
       listed_count: how many different edges the file lists to each, shape (c,), uint64.
       listed_sum: a checksum over those edges that both ends agree on, shape (c,), uint64.
+      active_count: how many of them are active, shape (c,), uint64.
+      active_sum: a checksum over these, shape (c,), uint64.
     """
 
     own: Ids
@@ -47,6 +49,8 @@ class Message:
     listed_chunk: Ids
     listed_count: Ids
     listed_sum: Ids
+    active_count: Ids
+    active_sum: Ids
 
     @classmethod
     def make(cls, **arrays: npt.NDArray[np.generic]) -> Message:

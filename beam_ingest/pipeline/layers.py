@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest import progress
-from beam_ingest.build import Builder, Built, Families, chunk_name
+from beam_ingest.build import Builder, Built, Families
 from beam_ingest.errors import InputError
 from beam_ingest.failures import Failure
 from beam_ingest.files import Content, FileError
-from beam_ingest.graphene import ATOMIC_LAYER
+from beam_ingest.graphene import ATOMIC_LAYER, chunk_name
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.coding import (
     KEYED_BYTES,
@@ -178,23 +178,26 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
             built = build()
         except InputError as error:
             yield beam.pvalue.TaggedOutput(_UNITS, failure(self._job, chunk_id, [error, *error.others]))
-            if self._layer < self._job.grid.root_layer:
-                # The parent has to be there to stop the job, even if every chunk of this layer fails.
-                parent = self._job.grid.ancestor(chunk_id, self._layer + 1)
-                if self._scope.writes(parent):
-                    yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(parent), b""))
+            # The parent has to be there to stop the job, even if every chunk of this layer fails.
+            if self._layer == ATOMIC_LAYER:
+                yield from self._messages(self._builder.bad(self._job.grid.chunk_coords(chunk_id)))
+            elif self._layer < self._job.grid.root_layer:
+                yield from self._messages([(self._job.grid.ancestor(chunk_id, self._layer + 1), b"")])
             return
         milliseconds = (time.perf_counter_ns() - start) // 1_000_000
         self._chunks.inc()
-        for target, data in built.messages:
-            if self._scope.writes(target):
-                yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(target), compress(data)))
+        yield from self._messages(built.messages)
         for families in built.families:
             yield beam.pvalue.TaggedOutput(_FAMILIES, (encode_key(families.sender), pack_families(families)))
         if self._scope.writes(chunk_id):
             root = self._layer == self._job.grid.root_layer
             mark = progress.ROOT_EDGES_KEY if root else progress.chunk_key(chunk_id)
             yield beam.pvalue.TaggedOutput(_UNITS, WriteUnit(mark, built.counts, milliseconds, built.cells))
+
+    def _messages(self, messages: Iterable[tuple[int, bytes]]) -> Iterator[beam.pvalue.TaggedOutput]:
+        for target, data in messages:
+            if self._scope.writes(target):
+                yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(target), compress(data)))
 
 
 class _BuildBlock(_BuildChunks):
@@ -222,12 +225,23 @@ class _BuildParent(_BuildChunks):
     def process(
         self, group: tuple[bytes, Iterable[bytes]], below: Counts
     ) -> Iterator[beam.pvalue.TaggedOutput]:
-        self._stop_if_failed(below)
         key, values = group
+        chunk_id = decode_key(key)
+        if self._layer == BLOCK_LAYER and below.failed:
+            yield from self._compare(chunk_id, [decompress(data) for data in values])
+            return
+        self._stop_if_failed(below)
         packed = [decompress(data) for data in values]  # what it takes in memory; less was shuffled
         self._group_bytes.update(sum(map(len, packed)))
-        chunk_id = decode_key(key)
         yield from self._chunk(chunk_id, partial(self._builder.parent, chunk_id, packed))
+
+    def _compare(self, chunk_id: int, packed: list[bytes]) -> Iterator[beam.pvalue.TaggedOutput]:
+        """In place of building: the job fails, and tells in the same run which files disagree besides."""
+        errors = self._builder.contradicting(packed)
+        unit = failure(self._job, chunk_id, errors) if errors else WriteUnit(b"", Counts(failed=1), 0, [])
+        yield beam.pvalue.TaggedOutput(_UNITS, unit)
+        if self._layer < self._job.grid.root_layer:
+            yield from self._messages([(self._job.grid.ancestor(chunk_id, self._layer + 1), b"")])
 
 
 def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUnit:

@@ -14,10 +14,10 @@ from itertools import islice
 import apache_beam as beam
 import numpy as np
 
-from beam_ingest.build import Coordinates, chunk_name, unreadable
+from beam_ingest.build import unreadable
 from beam_ingest.errors import InputError
 from beam_ingest.files import FileError, Folder
-from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Coordinates, chunk_name
 from beam_ingest.inputs.agglomeration import (
     REMAP,
     Payload,

@@ -124,7 +124,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._bytes += unit.nbytes
         self._build_ms.update(unit.milliseconds)
         # The failure's row tells the chunk apart, should its bundle be tried again.
-        self._tally.get().add(bytes(unit.cells[0].keys[0]) if unit.counts.failed else None)
+        self._tally.get().add(bytes(unit.cells[0].keys[0]) if unit.counts.failed and unit.cells else None)
         full = self._bytes >= self._full or time.monotonic() - self._flushed >= FLUSH_SECONDS
         if full or self._hopeless:
             yield from self._send(IN_FLIGHT)

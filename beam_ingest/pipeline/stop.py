@@ -8,6 +8,7 @@ from beam_ingest.errors import ChunksFailedError, EmptyInputError
 from beam_ingest.failures import summarise
 from beam_ingest.files import Folder
 from beam_ingest.graphene import ATOMIC_LAYER
+from beam_ingest.inputs.check import nothing_joined
 from beam_ingest.job import IngestJob
 from beam_ingest.pipeline.process import Once, PerProcess
 from beam_ingest.progress import Counts
@@ -36,12 +37,24 @@ class StopIfFailed:
 
         Raises:
           ChunksFailedError: with the first causes and the number of the chunks: what a job's page shows.
-          EmptyInputError: when layer 2 has no supervoxel, and files that might have some are absent.
+          EmptyInputError: when layer 2 has no supervoxel, and files that might have some are absent; when
+            nothing is joined that should be.
         """
         atomic = self._layer == ATOMIC_LAYER
         absent = counts.missing + counts.empty
         if atomic and absent and not counts.supervoxels and not counts.failed:
             raise EmptyInputError(self._nothing(counts))
+        if atomic and not counts.failed:
+            fault = nothing_joined(
+                self._job.dataset,
+                self._job.raw,
+                edges=counts.edges,
+                mapped=counts.mapped,
+                between=counts.between,
+                joined=counts.joined,
+            )
+            if fault:
+                raise EmptyInputError(f"{fault}, then use --overwrite")
         if counts.failed:
             raise ChunksFailedError(self._message.get().get(partial(self._failures, counts.failed)))
 

@@ -70,6 +70,10 @@ class ChunkVerifier:
         within = inputs.edges.layer < ATOMIC_LAYER
         findings.counts["active edges"] += int((within | (inputs.edges.own < inputs.edges.partner)).sum())
         findings.counts["supervoxels"] += supervoxels.ids.size
+        findings.counts["edges"] += inputs.listed
+        findings.counts["supervoxels in components"] += inputs.mapped
+        findings.counts["edges between chunks"] += inputs.between
+        findings.counts["active ones of these"] += inputs.joined
         counted = self._job.graph_version == 3 and supervoxels.ids.size > 0
         self._counter(below, int(supervoxels.ids[-1]) - below if counted else None, findings)
         yield from self._facts(Facts(every.child[~here], every.parent[~here]))

@@ -9,7 +9,7 @@ import numpy as np
 from beam_ingest.arrays import components, find, unique_pairs
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Ids
 from beam_ingest.inputs.check import ChunkChecker
-from beam_ingest.inputs.components import Mapping, decode_components
+from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
 from beam_ingest.verify.edges import SAME_CHUNK, ActiveEdges
 
@@ -25,11 +25,17 @@ class AtomicInputs:
       edges: its active edges, each once; those within the chunk from one end, the others from the
         chunk's own end.
       listed: number of edges of its file, active or not.
+      mapped: number of supervoxels in its components.
+      between: number of between-chunk edges of which this chunk has the lower supervoxel.
+      joined: number of those that are active.
     """
 
     supervoxels: Ids
     edges: ActiveEdges
     listed: int
+    mapped: int
+    between: int
+    joined: int
 
 
 def read_inputs(
@@ -49,9 +55,9 @@ def read_inputs(
     """
     check, chunk = ChunkChecker(grid, coords), "{}_{}_{}".format(*coords)
     listed = ChunkEdges() if edges is None else decode_chunk_edges(edges, files[0], chunk)
-    agglomerated = Mapping.empty() if mapping is None else decode_components(mapping, files[1], chunk)
     listed = check.edges(listed, files[0])
-    return active_inputs(grid, listed, check.mapping(agglomerated, files[1]))
+    agglomerated = Mapping.empty() if mapping is None else check.components(mapping, len(listed), files[1])
+    return active_inputs(grid, listed, agglomerated)
 
 
 def active_inputs(grid: ChunkGrid, listed: ChunkEdges, mapping: Mapping) -> AtomicInputs:
@@ -69,6 +75,9 @@ def active_inputs(grid: ChunkGrid, listed: ChunkEdges, mapping: Mapping) -> Atom
         supervoxels=np.unique(np.concatenate(columns)),
         edges=ActiveEdges(own, partner, np.maximum(cross_layers, SAME_CHUNK)),
         listed=len(listed),
+        mapped=mapping.ids.size,
+        between=int((between.node_ids1 < between.node_ids2).sum()),
+        joined=int((outside[0] < outside[1]).sum()),
     )
 
 

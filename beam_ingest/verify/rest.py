@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from beam_ingest import table
+from beam_ingest.inputs.check import nothing_joined
 from beam_ingest.progress import MANIFEST_KEY, ROOT_EDGES_KEY, Counts, digest
 from beam_ingest.stores import Store, StoredCell
 from beam_ingest.table import ColumnName
@@ -49,6 +50,17 @@ def verify_rest(job: VerifyJob, store: Store, findings: Findings) -> None:
 def conclude(job: VerifyJob, findings: Findings) -> None:
     """What can be said when all parts of a table were looked at: root counters, and totals."""
     root_chunk = job.grid.chunk_id(job.grid.root_layer, (0, 0, 0))
+    counts = findings.counts
+    fault = nothing_joined(
+        job.dataset,
+        job.raw,
+        edges=counts["edges"],
+        mapped=counts["supervoxels in components"],
+        between=counts["edges between chunks"],
+        joined=counts["active ones of these"],
+    )
+    if fault is not None:
+        findings.differ_once("input", fault)
     for number, shard in sorted(findings.shards.items()):
         key = text(table.root_counter_key(root_chunk, number))
         if shard.roots != shard.highest:

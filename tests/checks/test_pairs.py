@@ -16,15 +16,16 @@ from beam_ingest.build import Builder
 from beam_ingest.checks.findings import Findings
 from beam_ingest.checks.inspect import Inspector
 from beam_ingest.checks.job import CheckJob
-from beam_ingest.checks.pairs import Mismatch, compare, meeting_places
+from beam_ingest.checks.pairs import compare, meeting_places
 from beam_ingest.checks.selection import Selection
 from beam_ingest.dataset import Dataset
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.job import make_job
+from beam_ingest.layers.symmetry import Asymmetry
 from tests.oracle.datasets import OracleDataset, datasets, write
 
 
-def mismatches(dataset: OracleDataset) -> tuple[list[Mismatch], Findings]:
+def mismatches(dataset: OracleDataset) -> tuple[list[Asymmetry], Findings]:
     """What a whole check finds, without Beam: all chunks are looked at, and rows compared where they meet."""
     with TemporaryDirectory() as folder:
         path = write(dataset, folder)

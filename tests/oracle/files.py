@@ -76,7 +76,9 @@ def write(
         if chunk or empty_files:
             frame = zstandard.ZstdCompressor().compress(_edges_message(chunk))
             (folder / "edges" / _edges_name(coords)).write_bytes(frame)
-            (folder / "components" / _components_name(coords)).write_bytes(_components_message(chunk))
+            # No component is no file: an empty one beside edges is one that was cut short.
+            if chunk.components or not chunk:
+                (folder / "components" / _components_name(coords)).write_bytes(_components_message(chunk))
     config = folder / "dataset.yml"
     config.write_text(_dataset_yml(grid, chunk_size, ingest_config))
     return config

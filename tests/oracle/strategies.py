@@ -217,4 +217,5 @@ def _draw_mapping(draw: st.DrawFn, sketch: _Sketch) -> dict[int, int]:
         component_of = {
             sv: component for sv, component in component_of.items() if counts.count(component) > 1
         }
-    return component_of
+    # No component in the whole dataset is an error; one of a single supervoxel says that none is meant.
+    return component_of or {supervoxels[0]: 0}
