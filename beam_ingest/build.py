@@ -17,7 +17,7 @@ from beam_ingest.contradictions import Contradictions
 from beam_ingest.errors import BeamIngestError, InputError
 from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, Coordinates, Ids, chunk_name
-from beam_ingest.inputs.check import ChunkChecker
+from beam_ingest.inputs.check import ChunkChecker, unreadable
 from beam_ingest.inputs.components import Mapping, components_file_name
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name, edges_folder
 from beam_ingest.job import IngestJob
@@ -72,18 +72,6 @@ class Built:
 
 PIECE_CHILDREN = 1 << 20
 """The root chunk's components are shared out in pieces of about so many children."""
-
-
-def unreadable(file: str, chunk: str, error: FileError) -> InputError:
-    """The error of a file that nobody lets us read."""
-    reason = str(error).rpartition("found an error: ")[2]
-    return InputError(
-        file,
-        chunk,
-        "a file that can be read",
-        f"an error: {reason}",
-        "make it one that this program may read",
-    )
 
 
 class Builder:

@@ -9,7 +9,7 @@ from beam_ingest.files import Content, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, Coordinates, chunk_name
 from beam_ingest.inputs.agglomeration import REMAP, ShardFile
 from beam_ingest.inputs.components import components_file_name, decode_components
-from beam_ingest.inputs.edges import edges_file_name
+from beam_ingest.inputs.edges import edges_file_name, edges_folder
 from beam_ingest.job import IngestJob
 from beam_ingest.layers.parent import UnknownPartnerError
 from beam_ingest.layers.symmetry import Asymmetry
@@ -42,7 +42,7 @@ class Contradictions:
         if self._job.raw:
             raw = Folder(str(source.agglomeration))
             return raw.path("chunked_rg"), raw.path("remap")
-        edges, components = Folder(str(source.edges)), Folder(str(source.components))
+        edges, components = edges_folder(str(source.edges)), Folder(str(source.components))
         return edges.path(edges_file_name(coords)), components.path(components_file_name(coords))
 
     def asymmetric(self, pair: Asymmetry) -> InputError:
@@ -130,7 +130,7 @@ class Contradictions:
         source = self._job.dataset
         if not self._job.raw:
             name = (edges_file_name, components_file_name)[kind](coords)
-            folder = Folder(str((source.edges, source.components)[kind]))
+            folder = Folder(str(source.components)) if kind else edges_folder(str(source.edges))
         elif kind == _COMPONENTS:
             name, folder = ShardFile(REMAP, 0, coords).name, Folder(str(source.agglomeration))
         else:  # edges between two chunks are one payload, of which both are made

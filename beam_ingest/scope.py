@@ -34,6 +34,14 @@ class Scope:
         return range(BLOCK_LAYER, BLOCK_LAYER + 1 if self.test else self.grid.root_layer + 1)
 
     @property
+    def last(self) -> int:
+        """The chunk whose progress row is written last: the root chunk, or the parent of a test."""
+        if not self.test:
+            return self.grid.chunk_id(self.grid.root_layer, (0, 0, 0))
+        x, y, z = self._centre().tolist()
+        return self.grid.chunk_id(BLOCK_LAYER, (x, y, z))
+
+    @property
     def block_count(self) -> int:
         """Number of blocks of the grid; they are numbered from 0."""
         return self.grid.chunk_count(BLOCK_LAYER)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from beam_ingest.build import unreadable
 from beam_ingest.checks.coverage import Coverage, cover, cover_volume
 from beam_ingest.checks.findings import Case, Findings
 from beam_ingest.checks.job import CheckJob
@@ -18,7 +17,7 @@ from beam_ingest.contradictions import Contradictions
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.graphene import Coordinates, Ids, chunk_name
-from beam_ingest.inputs.check import ChunkChecker, nothing_joined
+from beam_ingest.inputs.check import ChunkChecker, nothing_joined, unreadable
 from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
 from beam_ingest.inputs.watershed import UndecodableError, has_voxels, read_labels

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 import numpy as np
 
-from beam_ingest.build import unreadable
 from beam_ingest.checks.findings import Case, Findings
 from beam_ingest.checks.inspect import UNREADABLE
 from beam_ingest.checks.job import CheckJob
@@ -23,6 +22,7 @@ from beam_ingest.inputs.agglomeration import (
     read_shard,
     shard_files,
 )
+from beam_ingest.inputs.check import unreadable
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
 from beam_ingest.pipeline.coding import decode_key, encode_key

@@ -49,6 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         if changed:
             key, was, now = changed
             print(f"note: the graph was built with {key} {was}, not {now}", file=sys.stderr)
+        unfinished = job.unfinished()
+        if unfinished is not None:
+            raise BeamIngestError(unfinished)
         with engine(options) as options, logged():
             findings = _verified(job, options)
     if arguments.json:

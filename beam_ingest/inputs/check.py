@@ -10,12 +10,35 @@ import numpy.typing as npt
 from beam_ingest.arrays import group_starts
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import InputError
-from beam_ingest.files import Folder
+from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids, chunk_name
 from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 
 Mask = npt.NDArray[np.bool_]
+
+
+def unreadable(file: str, chunk: str, error: FileError) -> InputError:
+    """The error of a file that is there and may not be read."""
+    reason = str(error).rpartition("found an error: ")[2]
+    return InputError(
+        file,
+        chunk,
+        "a file that can be read",
+        f"an error: {reason}",
+        "make it one that this program may read",
+    )
+
+
+def readable(content: Content, file: str, chunk: str) -> bytes | None:
+    """The content of a file, None for one that is not there.
+
+    Raises:
+      InputError: for a file that is there and may not be read.
+    """
+    if isinstance(content, FileError):
+        raise unreadable(file, chunk, content)
+    return content
 
 
 MANY_EDGES = 100
@@ -146,9 +169,13 @@ class ChunkChecker:
         return edges
 
     def _advice(self, edges: Edges) -> str:
-        """What to do about edges of another chunk, all of which may have the same one: a file out of place."""
+        """What to do about edges of another chunk: of all the same one, when the file is out of place."""
         chunks = np.unique(edges.node_ids1 >> self._shift)
-        if chunks.size > 1 or not are_supervoxels(self._grid, edges.node_ids1):
+        if (
+            chunks.size > 1
+            or chunks[0] == self._chunk >> self._shift
+            or not are_supervoxels(self._grid, edges.node_ids1)
+        ):
             return "write the file anew"
         name = chunk_name(self._grid.chunk_coords(int(edges.node_ids1[0])))
         return f"these ids are of chunk {name}: put each file in its place"

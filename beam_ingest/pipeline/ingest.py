@@ -12,7 +12,10 @@ from beam_ingest.memory import worker_bytes
 from beam_ingest.pipeline.layers import AtomicLayer, ParentLayer, PlanBlocks, ReadBlocks
 from beam_ingest.pipeline.raw import ReadRaw
 from beam_ingest.pipeline.roots import Roots
-from beam_ingest.scope import Scope
+from beam_ingest.pipeline.sink import all_written
+from beam_ingest.pipeline.stop import StopIfFailed, forget_failures
+from beam_ingest.progress import Counts
+from beam_ingest.scope import BLOCK_LAYER, Scope
 
 
 class IngestGraph(beam.PTransform):  # type: ignore[misc]
@@ -60,7 +63,17 @@ def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> b
                 parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GiB")
         output = output.messages | f"Layer {layer}" >> parents
         families.append(output.families)
-    return output.written if job.test else tuple(families) | "Roots" >> Roots(job, output.written)
+    if not job.test:
+        return tuple(families) | "Roots" >> Roots(job, output.written)
+    stop_if_failed = StopIfFailed(job, BLOCK_LAYER)
+
+    def finish(_: bytes, counts: Counts) -> Counts:
+        stop_if_failed(counts)
+        forget_failures(job)
+        return counts
+
+    end = begin | "End" >> beam.Impulse()
+    return end | "Finish" >> beam.Map(finish, all_written(output.written)).with_output_types(Counts)
 
 
 def _workers_to_tell(pipeline: beam.Pipeline) -> Workers | None:

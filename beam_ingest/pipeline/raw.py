@@ -14,7 +14,6 @@ from itertools import islice
 import apache_beam as beam
 import numpy as np
 
-from beam_ingest.build import unreadable
 from beam_ingest.errors import InputError
 from beam_ingest.files import FileError, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Coordinates, chunk_name
@@ -27,6 +26,7 @@ from beam_ingest.inputs.agglomeration import (
     read_shard,
     shard_files,
 )
+from beam_ingest.inputs.check import unreadable
 from beam_ingest.inputs.components import encode_components
 from beam_ingest.inputs.edges import encode_chunk_edges
 from beam_ingest.inputs.server_files import ServerFiles

@@ -14,7 +14,7 @@ from beam_ingest.layers.roots import shard_of, shard_ranges
 from beam_ingest.pipeline.coding import KEYED_BYTES, WriteUnit, decode_key, encode_key
 from beam_ingest.pipeline.layers import unpack_families
 from beam_ingest.pipeline.sink import Write, all_written
-from beam_ingest.pipeline.stop import StopIfFailed
+from beam_ingest.pipeline.stop import StopIfFailed, forget_failures
 from beam_ingest.progress import Counts
 
 _COUNT = struct.Struct("<QQ")
@@ -58,6 +58,7 @@ class Roots(beam.PTransform):  # type: ignore[misc]
 
         def done(_: bytes, roots: Counts, below: Counts) -> WriteUnit:
             stop_if_failed(below)
+            forget_failures(job)
             key = progress.chunk_key(job.grid.chunk_id(layer, (0, 0, 0)))
             return WriteUnit(key, roots + below, 0, [])
 

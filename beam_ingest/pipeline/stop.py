@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from beam_ingest import progress
 from beam_ingest.errors import ChunksFailedError, EmptyInputError
-from beam_ingest.failures import summarise
+from beam_ingest.failures import clear_failures, summarise
 from beam_ingest.files import Folder
 from beam_ingest.graphene import ATOMIC_LAYER
 from beam_ingest.inputs.check import nothing_joined
@@ -82,3 +83,17 @@ class StopIfFailed:
         known = not found.whole and not self._job.raw and layer == self._layer
         exact = count if known else None
         return "\n".join(found.lines(self._job.graph_id, self._job.dataset.path, total, exact))
+
+
+def forget_failures(job: IngestJob) -> None:
+    """Remove the failures of bundles that were tried again, since every chunk is built by now.
+
+    Raises:
+      StoreError: when another job has begun the graph from scratch.
+    """
+    store = job.open_store()
+    try:
+        progress.Ownership(store, job.timestamp).check()
+        clear_failures(store)
+    finally:
+        store.close()

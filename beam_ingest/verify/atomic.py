@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import apache_beam as beam
 
 from beam_ingest.errors import InputError
-from beam_ingest.files import Folder
+from beam_ingest.files import Content, Folder
 from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.inputs.components import Mapping, components_file_name
 from beam_ingest.inputs.edges import ChunkEdges, edges_file_name, edges_folder
@@ -90,13 +90,15 @@ class VerifyFiles(VerifyChunks):
         edges, components = edges_folder(str(source.edges)), Folder(str(source.components))
         chunks = self._scope.chunks(self._grid.chunk_coords(decode_key(key)))
         names = [(edges_file_name(coords), components_file_name(coords)) for coords in chunks]
-        contents = zip(edges.read([n for n, _ in names]), components.read([n for _, n in names]), strict=True)
+        contents = zip(
+            edges.read_each([n for n, _ in names]), components.read_each([n for _, n in names]), strict=True
+        )
         for coords, content, file_names in zip(chunks, contents, names, strict=True):
             files = (edges.path(file_names[0]), components.path(file_names[1]))
 
             def inputs_of(
                 coords: Coordinates = coords,
-                content: tuple[bytes | None, bytes | None] = content,
+                content: tuple[Content, Content] = content,
                 files: tuple[str, str] = files,
             ) -> AtomicInputs:
                 return read_inputs(self._grid, coords, *content, files)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from beam_ingest import progress, table
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
+from beam_ingest.failures import summarise
 from beam_ingest.files import Folder
 from beam_ingest.graphene import ChunkGrid
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
@@ -75,6 +76,24 @@ class VerifyJob:
     def reader(self) -> Reader:
         """What turns cells into arrays."""
         return Reader(self.grid, self.manifest.timestamp, self.graph_version, self.top)
+
+    def unfinished(self) -> str | None:
+        """What to say of a graph whose last row is not written: a line, or None when it is there."""
+        store = self.open_store()
+        try:
+            if store.read_rows([CHUNKS + table.node_key(self.scope.last)]):
+                return None
+            failed = summarise(store)
+        finally:
+            store.close()
+        line = f"graph {self.manifest.graph_id} is not finished"
+        if failed is None:
+            return f"{line}: use --resume, then verify it"
+        total = self.grid.chunk_count(failed.layer)
+        return (
+            f"{line}: {failed.count} of {total} chunks failed at layer {failed.layer} ({failed.causes[0]}); "
+            "`beam-ingest failures` lists them; fix the input, use --resume, then verify the graph"
+        )
 
     def open_store(self) -> Store:
         """The store, opened by whoever asks."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
-from beam_ingest.graphene import ATOMIC_LAYER
+from beam_ingest.graphene import ATOMIC_LAYER, chunk_name
 from beam_ingest.inputs.agglomeration import (
     REMAP,
     Payload,
@@ -22,6 +22,7 @@ from beam_ingest.inputs.agglomeration import (
     read_shard,
     shard_files,
 )
+from beam_ingest.inputs.check import readable
 from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name, edges_folder
 from beam_ingest.pipeline.coding import decode_key, encode_key, pack_blobs, unpack_blobs
@@ -57,12 +58,14 @@ class OpenShards(beam.DoFn):  # type: ignore[misc]
             (x, y, z) for x, y, z in grid.children(BLOCK_LAYER, grid.chunk_coords(decode_key(key))).tolist()
         ]
         shards = shard_files(grid, chunks, partial=self._job.scope.test)
-        for shard, data in zip(shards, folder.read([s.name for s in shards]), strict=True):
-            if data is None:
-                findings.counts["absent files"] += shard.expected
-                continue
+        for shard, data in zip(shards, folder.read_each([s.name for s in shards]), strict=True):
+            file, chunk = folder.path(shard.name), chunk_name(shard.first_chunk)
             try:
-                payloads = read_shard(grid, shard, data, source.data_version or 0, folder.path(shard.name))
+                content = readable(data, file, chunk)
+                if content is None:
+                    findings.counts["absent files"] += shard.expected
+                    continue
+                payloads = read_shard(grid, shard, content, source.data_version or 0, file)
             except InputError as error:
                 findings.differ_once("input", str(error))
                 continue
@@ -145,8 +148,9 @@ class VerifyRaw(VerifyChunks):
             if url is None:
                 continue
             folder = folder_at(url)
-            file, (content,) = folder.path(file_name), folder.read([file_name])
+            file, (data,) = folder.path(file_name), folder.read_each([file_name])
             try:
+                content = readable(data, file, chunk)
                 same = all(map(np.array_equal, read(content, file), expected))
             except InputError as error:
                 findings.differ_once("written file", str(error))

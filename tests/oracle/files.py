@@ -77,8 +77,11 @@ def write(
             frame = zstandard.ZstdCompressor().compress(_edges_message(chunk))
             (folder / "edges" / _edges_name(coords)).write_bytes(frame)
             # No component is no file: an empty one beside edges is one that was cut short.
+            components_file = folder / "components" / _components_name(coords)
             if chunk.components or not chunk:
-                (folder / "components" / _components_name(coords)).write_bytes(_components_message(chunk))
+                components_file.write_bytes(_components_message(chunk))
+            else:
+                components_file.unlink(missing_ok=True)
     config = folder / "dataset.yml"
     config.write_text(_dataset_yml(grid, chunk_size, ingest_config))
     return config
