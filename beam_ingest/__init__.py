@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from beam_ingest.dataset import Dataset
     from beam_ingest.errors import BeamIngestError, ConfigError, GraphExistsError, InputError, StoreError
-    from beam_ingest.graphene import ChunkGrid
-    from beam_ingest.job import IngestJob, make_job, start_job
-    from beam_ingest.pipeline.ingest import IngestGraph
-    from beam_ingest.progress import read_status
+    from beam_ingest.format.grid import ChunkGrid
+    from beam_ingest.ingest.job import IngestJob, make_job, start_job
+    from beam_ingest.ingest.pipeline.ingest_graph import IngestGraph
     from beam_ingest.reader import GraphReader
-    from beam_ingest.run import run_job
+    from beam_ingest.runners.run import run_job
     from beam_ingest.sample import SampleSpec, write_sample
+    from beam_ingest.stages.progress import read_status
     from beam_ingest.stores import open_store, store_url
     from beam_ingest.version import __version__
 

@@ -9,7 +9,7 @@ interrupt.ends_at_once()
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    from beam_ingest import cli  # only now, when Ctrl-C may come
+    from beam_ingest import cli
 
     return cli.main()
 

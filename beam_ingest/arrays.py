@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 
 Indices = npt.NDArray[np.int64]
 

@@ -16,7 +16,7 @@ from beam_ingest import document
 from beam_ingest.errors import ConfigError
 from beam_ingest.file_kind import open_regular
 from beam_ingest.files import FileError, Folder, PlaceError, folder_of, resolve
-from beam_ingest.graphene import FANOUT
+from beam_ingest.format.grid import FANOUT
 from beam_ingest.redact import redacted
 
 DATA_VERSIONS = (2, 3, 4)

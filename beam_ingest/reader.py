@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest import table
 from beam_ingest.errors import BeamIngestError
-from beam_ingest.graphene import SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.format import table
+from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Ids
 from beam_ingest.stores.base import Row, Store
 
 _BATCH = 10_000

@@ -24,11 +24,11 @@ from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports imp
 )
 from google.cloud.bigtable_v2.types import MutateRowsResponse
 
-from beam_ingest.build import Builder
 from beam_ingest.dataset import Dataset
-from beam_ingest.job import IngestJob, make_job
+from beam_ingest.format.table import FAMILIES, Cells
+from beam_ingest.ingest.build import Builder
+from beam_ingest.ingest.job import IngestJob, make_job
 from beam_ingest.stores.mutate_rows import encode_batches, encode_head
-from beam_ingest.table import FAMILIES, Cells
 from benchmarks.process import cpu_of_children
 from tests.bigtable.emulator import UNLIMITED, Emulator
 from tests.plain import build_all

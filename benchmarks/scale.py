@@ -10,15 +10,15 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass
 
-from beam_ingest.build import Builder, Built
 from beam_ingest.dataset import Dataset
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.job import make_job
-from beam_ingest.layers.state import unpack
-from beam_ingest.memory import PEAK_BYTES_PER_EDGE, PEAK_BYTES_PER_SUPERVOXEL, group_edges
-from beam_ingest.pipeline.coding import compress
-from beam_ingest.progress import Counts
-from beam_ingest.scope import Scope
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.ingest.build import Builder, Built
+from beam_ingest.ingest.job import make_job
+from beam_ingest.ingest.memory import PEAK_BYTES_PER_EDGE, PEAK_BYTES_PER_SUPERVOXEL, group_edges
+from beam_ingest.kernels.state import unpack
+from beam_ingest.stages.coding import compress
+from beam_ingest.stages.progress import Counts
+from beam_ingest.stages.scope import Scope
 
 KERNEL_MICROSECONDS = 3.3
 """CPU per supervoxel in the kernels, files read and parsed, in chunks of 970 supervoxels (`make bench`)."""

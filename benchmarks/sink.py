@@ -23,9 +23,9 @@ from apache_beam.io.gcp.bigtableio import WriteToBigTable
 from google.cloud import bigtable
 from google.cloud.bigtable.row import DirectRow
 
-from beam_ingest import table
+from beam_ingest.format import table
+from beam_ingest.format.table import FAMILIES, Cells
 from beam_ingest.stores.bigtable import BigtableStore
-from beam_ingest.table import FAMILIES, Cells
 from benchmarks.datasets import FOLDER, sample
 from benchmarks.floor import plain_job
 from tests.bigtable.emulator import Emulator

@@ -25,14 +25,14 @@ STAGES = ("start", "read", "kernels", "sink")
 _CLOCKS = {
     "read": ["beam_ingest.files:Folder.read_each", "beam_ingest.files:Folder.write"],
     "kernels": [
-        "beam_ingest.build:Builder.atomic",
-        "beam_ingest.build:Builder.parent",
-        "beam_ingest.build:Builder.roots",
+        "beam_ingest.ingest.build:Builder.atomic",
+        "beam_ingest.ingest.build:Builder.parent",
+        "beam_ingest.ingest.build:Builder.roots",
         # raw input: what Beam's transforms call
-        "beam_ingest.pipeline.raw:read_shard",
-        "beam_ingest.pipeline.raw:assemble_chunk",
-        "beam_ingest.pipeline.raw:encode_chunk_edges",
-        "beam_ingest.pipeline.raw:encode_components",
+        "beam_ingest.ingest.pipeline.read_raw:read_shard",
+        "beam_ingest.ingest.pipeline.read_raw:assemble_chunk",
+        "beam_ingest.ingest.pipeline.read_raw:encode_chunk_edges",
+        "beam_ingest.ingest.pipeline.read_raw:encode_components",
     ],
 }
 _SINKS = {
@@ -104,7 +104,7 @@ def read_stages(folder: Path) -> dict[str, float]:
 
 def main(folder: Path, arguments: list[str]) -> int:
     """Run one command, or serve as a worker process of one."""
-    from beam_ingest import worker
+    from beam_ingest.runners import worker
 
     if arguments[0] == _WORKER:
         _, store, parent, lease = arguments
@@ -117,7 +117,7 @@ def main(folder: Path, arguments: list[str]) -> int:
     plain, run_job = worker.command, graph.run_job
 
     def clocked_worker(lease: str) -> str:
-        module, ours = "-m beam_ingest.worker", f"-m benchmarks.stages {folder} {_WORKER} {store}"
+        module, ours = "-m beam_ingest.runners.worker", f"-m benchmarks.stages {folder} {_WORKER} {store}"
         command = plain(lease)
         assert module in command, f"worker processes are started otherwise: {command}"
         return command.replace(module, ours)

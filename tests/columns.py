@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from beam_ingest.table import Column, ColumnName
+from beam_ingest.format.table import Column, ColumnName
 
 
 def column(name: ColumnName, rows: dict[bytes, bytes]) -> Column:

@@ -6,10 +6,10 @@ from collections import defaultdict
 
 import numpy as np
 
-from beam_ingest.build import Builder, Built
-from beam_ingest.job import IngestJob
-from beam_ingest.layers.roots import shard_of, shard_ranges
-from beam_ingest.scope import Scope
+from beam_ingest.ingest.build import Builder, Built
+from beam_ingest.ingest.job import IngestJob
+from beam_ingest.kernels.root_ids import shard_of, shard_ranges
+from beam_ingest.stages.scope import Scope
 
 
 def build_all(job: IngestJob, order: np.random.Generator | None = None) -> list[Built]:

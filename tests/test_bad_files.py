@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from beam_ingest.build import Builder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import InputError
-from beam_ingest.job import make_job
+from beam_ingest.ingest.build import Builder
+from beam_ingest.ingest.job import make_job
 from tests.conftest import GRID, Cli, graph_cells, small_dataset, supervoxel
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, OracleDataset, write

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import ChunkGrid
+from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.agglomeration import BETWEEN, FAKE, IN_CHUNK, REMAP, ShardFile, read_shard
 from tests.conftest import GRID, Cli
 from tests.graphs import comparable

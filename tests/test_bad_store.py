@@ -306,8 +306,9 @@ def test_file_that_may_not_grow(tmp_path: Path) -> None:
     program = """
 import resource, sys
 import numpy as np
-from beam_ingest import StoreError, table
-from beam_ingest.run import run_job
+from beam_ingest import StoreError
+from beam_ingest.format import table
+from beam_ingest.runners.run import run_job
 from beam_ingest.stores.sqlite import SQLiteStore
 store = SQLiteStore(sys.argv[1])
 store.create()

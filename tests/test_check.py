@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import ChunkGrid
+from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges

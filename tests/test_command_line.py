@@ -15,8 +15,8 @@ import pytest
 from beam_ingest import interrupt
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
-from beam_ingest.job import make_job, start_job
-from beam_ingest.progress import read_manifest
+from beam_ingest.ingest.job import make_job, start_job
+from beam_ingest.stages.progress import read_manifest
 from beam_ingest.stores import open_store, store_url
 from beam_ingest.stores.names import bigtable_url, check_table
 from tests.conftest import Cli, store_of
@@ -221,7 +221,9 @@ def test_help_that_cannot_be_written() -> None:
     assert (ran.returncode, ran.stderr) == (1, expected)
 
 
-@pytest.mark.parametrize("module", ["beam_ingest.cli.arguments", "numpy", "apache_beam", "beam_ingest.run"])
+@pytest.mark.parametrize(
+    "module", ["beam_ingest.cli.arguments", "numpy", "apache_beam", "beam_ingest.runners.run"]
+)
 def test_ctrl_c_while_modules_are_imported(dataset: Path, module: str) -> None:
     """The program sends the signal to itself, in the midst of an import that reports it as another error."""
     code = f"""

@@ -10,13 +10,13 @@ from threading import Thread
 import pytest
 import yaml
 
-from beam_ingest.dataflow import check_places
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, InputError
-from beam_ingest.failures import Failure
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.job import IngestJob
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.ingest.job import IngestJob
 from beam_ingest.redact import redacted
+from beam_ingest.runners.dataflow import check_places
+from beam_ingest.stages.failures import Failure
 from tests.conftest import Cli, store_of
 from tests.graphs import read_cells
 from tests.test_bad_dataset import change, refused
@@ -210,7 +210,7 @@ def test_nothing_secret_is_stored_or_printed_and_another_one_resumes(cli: Cli, d
 
 def test_meta_names_folders_without_secrets(dataset: Path) -> None:
     """Servers open them with credentials of their own."""
-    from beam_ingest.meta import encode_meta
+    from beam_ingest.format.meta import encode_meta
 
     text = dataset.read_text().replace("EDGES: ./edges", f"EDGES: https://me:{SECRET}@host/edges")
     read = Dataset.from_text(text, str(dataset))

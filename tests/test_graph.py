@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from beam_ingest.dataset import Dataset
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.job import make_job
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.ingest.job import make_job
 from beam_ingest.reader import GraphReader
 from beam_ingest.stores import open_store
 from tests.columns import listed

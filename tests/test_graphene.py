@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_ingest.errors import ConfigError
-from beam_ingest.graphene import ChunkGrid
+from beam_ingest.format.grid import ChunkGrid
 
 
 @st.composite

@@ -19,7 +19,7 @@ from tests.oracle.cells import Cells
 from tests.test_resume import PROGRAM, Gate, processes_of, until
 
 OFTEN = (
-    "import sys; from beam_ingest.pipeline import sink; sink.FLUSH_BYTES = 8_000;"
+    "import sys; from beam_ingest.ingest.pipeline import sink; sink.FLUSH_BYTES = 8_000;"
     "from beam_ingest.cli import main; sys.exit(main())"
 )
 """The program, but writing in many small transactions, so that there are many points to be killed at."""
@@ -97,7 +97,9 @@ def test_a_worker_process_is_killed(
         until(lambda: all(gate.reached() for gate in gates))
         listed = subprocess.run(["ps", "-axo", "pid=,pgid=,args="], capture_output=True, text=True).stdout
         rows = [line.split(None, 2) for line in listed.splitlines()]
-        workers = [int(r[0]) for r in rows if r[1] == str(process.pid) and "-m beam_ingest.worker" in r[2]]
+        workers = [
+            int(r[0]) for r in rows if r[1] == str(process.pid) and "-m beam_ingest.runners.worker" in r[2]
+        ]
         os.kill(max(workers), signal.SIGKILL)
         out, err = process.communicate(timeout=60)
         until(lambda: not processes_of(process.pid))

@@ -20,7 +20,7 @@ from tests.test_resume import Gate, until
 PREPARE = """
 import sys
 from beam_ingest import Dataset, make_job, run_job, start_job, store_url
-from beam_ingest.pipeline import sink
+from beam_ingest.stages import sink
 sink.FLUSH_BYTES, sink.FLUSH_SECONDS = 1, 0
 dataset = Dataset.from_file(sys.argv[1])
 job = start_job(make_job("g", dataset, store_url(dataset, "g")))
@@ -92,7 +92,7 @@ def test_logging_and_stderr_are_left_alone(
     dataset: Path, tmp_path: Path, runner: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     from beam_ingest import Dataset, make_job, run_job, start_job, store_url
-    from beam_ingest.run import check_options
+    from beam_ingest.runners.run import check_options
 
     options = {} if runner == "local" else {"runner": "PrismRunner", "prism_location": prism()}
     opened = Dataset.from_file(dataset)

@@ -15,16 +15,16 @@ import grpc
 import pytest
 from apache_beam.internal import pickler
 
-from beam_ingest import failures
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ChunksFailedError, HopelessError, InputError, StoreError
-from beam_ingest.failures import read_failures, summarise
-from beam_ingest.job import IngestJob, make_job, start_job
-from beam_ingest.pipeline import sink, stop
-from beam_ingest.pipeline.coding import WriteUnit
-from beam_ingest.pipeline.layers import failure
-from beam_ingest.pipeline.stop import StopIfFailed
-from beam_ingest.progress import Counts, chunk_key
+from beam_ingest.ingest.job import IngestJob, make_job, start_job
+from beam_ingest.ingest.pipeline import stop
+from beam_ingest.ingest.pipeline.layers import failure
+from beam_ingest.ingest.pipeline.stop import StopIfFailed
+from beam_ingest.stages import failures, sink
+from beam_ingest.stages.coding import WriteUnit
+from beam_ingest.stages.failures import read_failures, summarise
+from beam_ingest.stages.progress import Counts, chunk_key
 from beam_ingest.stores import WriteReport, store_url
 from tests.bigtable import Plan
 from tests.bigtable.conftest import emulator  # noqa: F401  (a fixture)

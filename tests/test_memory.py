@@ -18,14 +18,12 @@ import numpy as np
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from beam_ingest import progress, table
-from beam_ingest.build import Builder, Built
 from beam_ingest.dataset import Dataset
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.job import IngestJob, make_job, start_job
-from beam_ingest.layers.state import Message, pack, unpack
-from beam_ingest.machines import Workers
-from beam_ingest.memory import (
+from beam_ingest.format import table
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.ingest.build import Builder, Built
+from beam_ingest.ingest.job import IngestJob, make_job, start_job
+from beam_ingest.ingest.memory import (
     CONTACTS_PER_FACE_VOXEL,
     KERNEL_BYTES_PER_EDGE,
     KERNEL_BYTES_PER_NODE,
@@ -37,10 +35,13 @@ from beam_ingest.memory import (
     group_edges,
     worker_bytes,
 )
-from beam_ingest.pipeline.coding import WriteUnit, compress
-from beam_ingest.pipeline.sink import FLUSH_BYTES, IN_FLIGHT, Write
-from beam_ingest.progress import Counts
+from beam_ingest.kernels.state import Message, pack, unpack
 from beam_ingest.sample import SampleSpec, write_sample
+from beam_ingest.stages import progress
+from beam_ingest.stages.coding import WriteUnit, compress
+from beam_ingest.stages.machines import Workers
+from beam_ingest.stages.progress import Counts
+from beam_ingest.stages.sink import FLUSH_BYTES, IN_FLIGHT, Write
 from beam_ingest.stores import store_url
 from tests.bigtable.emulator import Emulator
 

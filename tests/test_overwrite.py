@@ -12,7 +12,7 @@ import pytest
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
-from beam_ingest.job import make_job, start_job
+from beam_ingest.ingest.job import make_job, start_job
 from beam_ingest.stores.sqlite import SQLiteStore
 from tests.conftest import Cli, graph_cells, store_of
 from tests.graphs import comparable, timestamps

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from beam_ingest import progress
 from beam_ingest.errors import StoreError
-from beam_ingest.progress import Manifest, Ownership
+from beam_ingest.stages import progress
+from beam_ingest.stages.progress import Manifest, Ownership
 from beam_ingest.stores.bigtable import BigtableStore
 from beam_ingest.stores.sqlite import SQLiteStore
 from tests.bigtable.conftest import emulator  # noqa: F401  (a fixture)

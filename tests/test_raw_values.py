@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import ChunkGrid
+from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.agglomeration import BETWEEN, FAKE, IN_CHUNK, ShardFile, assemble_chunk, read_shard
 from tests.conftest import GRID, Cli
 from tests.test_bad_shards import ANEW, EDGE, HERE, ID, NAME, NEXT, RECORD, failures, raw, refused, shard

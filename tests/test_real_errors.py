@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_ingest import progress
-from beam_ingest.build import Builder
-from beam_ingest.failures import Failure
+from beam_ingest.ingest.build import Builder
+from beam_ingest.stages import progress
+from beam_ingest.stages.failures import Failure
 from beam_ingest.stores import open_store
 from tests.conftest import GRID, Cli, graph_cells, small_dataset, store_of
 from tests.oracle.cells import Cells

@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from beam_ingest import table
 from beam_ingest.cli import main
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
-from beam_ingest.job import check_resumable, make_job, start_job
-from beam_ingest.pipeline.sink import FLUSH_SECONDS
-from beam_ingest.run import run_job
+from beam_ingest.format import table
+from beam_ingest.ingest.job import check_resumable, make_job, start_job
+from beam_ingest.runners.run import run_job
+from beam_ingest.stages.sink import FLUSH_SECONDS
 from tests.conftest import COUNTS, GRID, Cli, graph_cells, small_dataset, store_of, supervoxel
 from tests.graphs import comparable, read_cells, timestamps
 from tests.oracle.cells import Cells
@@ -115,7 +115,7 @@ def test_ctrl_c(cli: Cli, sample: Path, sample_cells: Cells, workers: int) -> No
         until(lambda: time.monotonic() > since + FLUSH_SECONDS)
         next(gate for gate in gates if gate.reached()).open()
         until(lambda: cli.done(sample)[0] > 0)
-        running = [args for args in processes_of(process.pid) if "beam_ingest.worker" in args]
+        running = [args for args in processes_of(process.pid) if "beam_ingest.runners.worker" in args]
         assert len(running) == (workers if workers > 1 else 0)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         out, err = process.communicate(timeout=30)

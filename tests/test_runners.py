@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.run import default_workers
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.runners.run import default_workers
 from tests.conftest import Cli
 from tests.flink.page import commands, with_options
 from tests.graphs import comparable, ingest, pinky256, prism

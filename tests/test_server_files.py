@@ -13,9 +13,9 @@ from cloudfiles import CloudFiles
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ChunksFailedError
 from beam_ingest.files import Folder
+from beam_ingest.ingest.job import make_job, start_job
 from beam_ingest.inputs.server_files import ServerFiles
-from beam_ingest.job import make_job, start_job
-from beam_ingest.run import run_job
+from beam_ingest.runners.run import run_job
 from tests.conftest import Cli
 from tests.test_bad_shards import NAME, failures
 

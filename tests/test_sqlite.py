@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from beam_ingest import table
+from beam_ingest.format import table
+from beam_ingest.format.table import Column, ColumnName
 from beam_ingest.stores import sqlite
 from beam_ingest.stores.sqlite import SQLiteStore
-from beam_ingest.table import Column, ColumnName
 from tests.columns import COLUMNS, listed
 
 

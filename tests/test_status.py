@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from beam_ingest.cli.status import Speed
-from beam_ingest.progress import Counts, LayerStatus
+from beam_ingest.stages.progress import Counts, LayerStatus
 
 
 def layers(*done: int, nbytes: int = 0) -> list[LayerStatus]:

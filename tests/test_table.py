@@ -8,11 +8,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_ingest import table
 from beam_ingest.dataset import Dataset
-from beam_ingest.meta import encode_meta
-from beam_ingest.pipeline.coding import WriteUnit, WriteUnitCoder, pack_blobs, unpack_blobs
-from beam_ingest.progress import Counts
+from beam_ingest.format import table
+from beam_ingest.format.meta import encode_meta
+from beam_ingest.stages.coding import WriteUnit, WriteUnitCoder, pack_blobs, unpack_blobs
+from beam_ingest.stages.progress import Counts
 from tests.columns import listed, values
 
 pytest.importorskip("kvdbclient", reason="kvdbclient reads the table; it needs Python 3.11 or newer")

@@ -10,11 +10,11 @@ from beam_ingest.checks.regions import bucket_location, is_within
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.files import FileError, local_path
-from beam_ingest.identity import who
+from beam_ingest.ingest.job import IngestJob, missing_folders, missing_keys
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
-from beam_ingest.job import IngestJob, missing_folders, missing_keys
 from beam_ingest.stores import store_url
 from beam_ingest.stores.access import READING, folder_fault, store_access
+from beam_ingest.stores.identity import who
 from beam_ingest.stores.routing import read_routing
 
 PERMISSIONS = "missing permissions"
@@ -112,7 +112,7 @@ def check_regions(job: IngestJob, region: str | None, findings: Findings) -> Non
     """
     if not job.store.startswith("bigtable:"):
         return
-    from beam_ingest.stores.clusters import read_clusters  # a slow import
+    from beam_ingest.stores.clusters import read_clusters
 
     project, instance, *_ = job.store.removeprefix("bigtable:").split("/")
     where = f"bigtable:{project}/{instance}"

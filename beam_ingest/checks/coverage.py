@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beam_ingest.graphene import SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Ids
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
 

@@ -8,20 +8,20 @@ from typing import TypeVar
 
 import numpy as np
 
+from beam_ingest.checks.check_job import CheckJob
 from beam_ingest.checks.coverage import Coverage, cover, cover_volume
 from beam_ingest.checks.findings import Case, Findings
-from beam_ingest.checks.job import CheckJob
 from beam_ingest.checks.listing import NONE
 from beam_ingest.checks.pairs import chunk_rows, is_joined, unknown_rows
-from beam_ingest.contradictions import Contradictions
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError, Folder
-from beam_ingest.graphene import Coordinates, Ids, chunk_name
+from beam_ingest.format.grid import Coordinates, Ids, chunk_name
+from beam_ingest.ingest.contradictions import Contradictions
 from beam_ingest.inputs.check import ChunkChecker, nothing_joined, unreadable
 from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
 from beam_ingest.inputs.watershed import UndecodableError, has_voxels, read_labels
-from beam_ingest.layers.symmetry import Asymmetry, Rows
+from beam_ingest.kernels.symmetry import Asymmetry, Rows
 
 UNREADABLE = "files that cannot be read"
 ONE_SIDED = "pairs of chunks with different edges"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from beam_ingest.checks.findings import Case, Findings
 from beam_ingest.dataset import Dataset
 from beam_ingest.files import FileError, Folder
-from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Coords
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coords
 from beam_ingest.inputs.agglomeration import EDGE_KINDS
 from beam_ingest.inputs.edges import edges_folder
 

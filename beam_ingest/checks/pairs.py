@@ -1,15 +1,15 @@
-"""What chunks list to each other (see `beam_ingest.layers.symmetry`), and where pairs meet. Pure numpy."""
+"""What chunks list to each other (see `beam_ingest.kernels.symmetry`), and where pairs meet. Pure numpy."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from beam_ingest.arrays import find, group_starts
-from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Ids
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Ids
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
-from beam_ingest.layers.state import Message
-from beam_ingest.layers.symmetry import (
+from beam_ingest.kernels.state import Message
+from beam_ingest.kernels.symmetry import (
     UNKNOWN,
     Asymmetry,
     Mask,
@@ -22,7 +22,7 @@ from beam_ingest.layers.symmetry import (
     rows_of,
     unknown_edges,
 )
-from beam_ingest.scope import BLOCK_LAYER
+from beam_ingest.stages.scope import BLOCK_LAYER
 
 _FACES = np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
 

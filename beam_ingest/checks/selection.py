@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Coords
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coords
 
 Mask = npt.NDArray[np.bool_]
 

@@ -220,7 +220,7 @@ def _add_dataset(parser: _Parser, needed: bool = True) -> None:
 
 def _parse_beam(own: _Parser, argv: list[str]) -> argparse.Namespace:
     """Arguments of a command that runs a pipeline; Beam's own options come as the dict ``beam``."""
-    from beam_ingest.beam_options import add_beam_options
+    from beam_ingest.runners.beam_options import add_beam_options
 
     parser = _Parser(
         prog=own.prog, allow_abbrev=False, parents=[own], add_help=False, conflict_handler="resolve"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from beam_ingest import flex
 from beam_ingest.cli.place import bigtable_place
 from beam_ingest.errors import SubmitError
-from beam_ingest.settings import Settings
+from beam_ingest.runners import flex
+from beam_ingest.runners.settings import Settings
 
 
 def run(arguments: argparse.Namespace) -> int:

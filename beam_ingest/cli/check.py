@@ -13,25 +13,19 @@ import apache_beam as beam
 
 from beam_ingest.checks import inspect, listing
 from beam_ingest.checks.before import check_regions, check_rights, configured_job
+from beam_ingest.checks.check_dataset import REPORT_FILE, CheckDataset
+from beam_ingest.checks.check_job import SAMPLE, CheckJob
 from beam_ingest.checks.findings import CONFIGURATION, Findings, Tally
-from beam_ingest.checks.job import SAMPLE, CheckJob
-from beam_ingest.checks.pipeline import REPORT_FILE, CheckDataset
 from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.place import place_option, worker_of
 from beam_ingest.cli.temporary import report_folder, temporary_folder
-from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, RunError
 from beam_ingest.files import Folder
-from beam_ingest.job import IngestJob
-from beam_ingest.run import (
-    check_options,
-    default_workers,
-    is_local,
-    reason,
-    run_pipeline,
-)
+from beam_ingest.ingest.job import IngestJob
+from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
+from beam_ingest.runners.run import check_options, default_workers, is_local, reason, run_pipeline
 
 _WRONG, _MISCONFIGURED = 1, 2
 

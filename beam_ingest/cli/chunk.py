@@ -6,16 +6,16 @@ import argparse
 import traceback
 from dataclasses import replace
 
-from beam_ingest import progress
 from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.sizes import size
 from beam_ingest.cli.status import read_graph
-from beam_ingest.contradictions import Contradictions
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
-from beam_ingest.graphene import ATOMIC_LAYER, chunk_name
-from beam_ingest.job import IngestJob, make_job
-from beam_ingest.replay import build_chunk, chunks_below, read_inputs
+from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
+from beam_ingest.ingest.contradictions import Contradictions
+from beam_ingest.ingest.job import IngestJob, make_job
+from beam_ingest.ingest.replay import build_chunk, chunks_below, read_inputs
+from beam_ingest.stages import progress
 from beam_ingest.stores import Store, open_store
 
 _SHOWN_FILES = 8

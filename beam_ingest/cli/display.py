@@ -10,12 +10,12 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from beam_ingest import progress
 from beam_ingest.cli.sizes import size
-from beam_ingest.dataflow import console_url
-from beam_ingest.graphene import ATOMIC_LAYER
-from beam_ingest.job import IngestJob
-from beam_ingest.progress import Counts, LayerStatus
+from beam_ingest.format.grid import ATOMIC_LAYER
+from beam_ingest.ingest.job import IngestJob
+from beam_ingest.runners.dataflow import console_url
+from beam_ingest.stages import progress
+from beam_ingest.stages.progress import Counts, LayerStatus
 from beam_ingest.stores import Store
 
 _SECONDS_OF_BARS, _SECONDS_OF_LINES = 0.5, 2.0

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from beam_ingest import portable
 from beam_ingest.cli.log import logged
+from beam_ingest.runners import portable
 
 
 @contextmanager
 def engine(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """`beam_ingest.portable.engine`, without what it says while it starts and stops."""
+    """`beam_ingest.runners.portable.engine`, without what it says while it starts and stops."""
     with ExitStack() as stack:
         with logged():
             given = stack.enter_context(portable.engine(options))

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.status import read_graph
 from beam_ingest.dataset import Dataset
-from beam_ingest.failures import read_failures
+from beam_ingest.stages.failures import read_failures
 from beam_ingest.stores import open_store
 
 

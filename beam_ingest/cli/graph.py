@@ -9,28 +9,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from beam_ingest import progress
 from beam_ingest.cli.display import ProgressDisplay, print_submitted, print_summary
 from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.temporary import temporary_folder
-from beam_ingest.dataflow import dataflow_options, is_dataflow
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, StoppedError, SubmitError
-from beam_ingest.job import IngestJob, make_job, start_job
-from beam_ingest.removal import check_removable
-from beam_ingest.run import (
-    Submission,
-    check_options,
-    default_workers,
-    is_local,
-    run_job,
-    submit_job,
-)
-from beam_ingest.scope import Scope
+from beam_ingest.format.splits import check_tablets
+from beam_ingest.ingest.job import IngestJob, make_job, start_job
+from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
+from beam_ingest.runners.run import Submission, check_options, default_workers, is_local, run_job, submit_job
+from beam_ingest.stages import progress
+from beam_ingest.stages.removal import check_removable
+from beam_ingest.stages.scope import Scope
 from beam_ingest.stores import Store, store_url
 from beam_ingest.stores.routing import read_routing
-from beam_ingest.tablets import check_tablets
 
 
 def run(arguments: argparse.Namespace) -> int:

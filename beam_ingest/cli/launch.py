@@ -8,20 +8,21 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from beam_ingest import flex, progress
 from beam_ingest.cli.arguments import DEFAULT_SETTINGS
 from beam_ingest.cli.display import print_submitted
 from beam_ingest.cli.graph import confirm_overwrite, job_of
 from beam_ingest.cli.template import parameters
-from beam_ingest.dataflow import check_places, console_url, labels, read_region_clusters
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError, SubmitError
-from beam_ingest.failures import summarise
 from beam_ingest.files import Folder
-from beam_ingest.identity import who
-from beam_ingest.job import IngestJob, check_resumable
-from beam_ingest.removal import refuse_existing
-from beam_ingest.settings import Settings
+from beam_ingest.ingest.job import IngestJob, check_resumable
+from beam_ingest.runners import flex
+from beam_ingest.runners.dataflow import check_places, console_url, labels, read_region_clusters
+from beam_ingest.runners.settings import Settings
+from beam_ingest.stages import progress
+from beam_ingest.stages.failures import summarise
+from beam_ingest.stages.removal import refuse_existing
+from beam_ingest.stores.identity import who
 
 
 def run(arguments: argparse.Namespace) -> int:

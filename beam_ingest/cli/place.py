@@ -8,7 +8,7 @@ from pathlib import Path
 from beam_ingest.cli.arguments import DEFAULT_SETTINGS
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
-from beam_ingest.settings import Settings, names_store
+from beam_ingest.runners.settings import Settings, names_store
 from beam_ingest.stores import store_url
 from beam_ingest.stores.names import check_table
 

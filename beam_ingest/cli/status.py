@@ -9,20 +9,20 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from beam_ingest import progress
 from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.sizes import size
 from beam_ingest.cli.streams import reader_left
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import StoreError, UnavailableError
-from beam_ingest.failures import read_failures, summarise
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.scope import Scope
-from beam_ingest.settings import Settings
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.runners.settings import Settings
+from beam_ingest.stages import progress
+from beam_ingest.stages.failures import read_failures, summarise
+from beam_ingest.stages.scope import Scope
 from beam_ingest.stores import Store, open_store
 
 if TYPE_CHECKING:
-    from beam_ingest.flex import DataflowJob
+    from beam_ingest.runners.flex import DataflowJob
 
 _SECONDS = 1.0
 _WINDOW_SECONDS = 60.0
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show_job(settings: Settings, place: str) -> DataflowJob | None:
     """Print the state of the graph's Dataflow job, and why it failed if it did."""
-    from beam_ingest import flex  # a slow import
+    from beam_ingest.runners import flex
 
     try:
         job = flex.latest(settings, place)

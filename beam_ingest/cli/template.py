@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from beam_ingest.beam_options import add_beam_options
 from beam_ingest.cli import main as cli_main
 from beam_ingest.cli.arguments import graph_options
+from beam_ingest.runners.beam_options import add_beam_options
 from beam_ingest.stores.names import TABLE
 
 IMAGE = "BEAM_INGEST_IMAGE"

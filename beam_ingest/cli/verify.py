@@ -19,16 +19,10 @@ from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError
 from beam_ingest.files import Folder
-from beam_ingest.run import (
-    check_options,
-    default_workers,
-    is_local,
-    reason,
-    run_pipeline,
-)
+from beam_ingest.runners.run import check_options, default_workers, is_local, reason, run_pipeline
 from beam_ingest.verify.findings import Findings
-from beam_ingest.verify.job import VerifyJob, make_verify_job
-from beam_ingest.verify.pipeline import REPORT_FILE, VerifyGraph
+from beam_ingest.verify.verify_graph import REPORT_FILE, VerifyGraph
+from beam_ingest.verify.verify_job import VerifyJob, make_verify_job
 
 
 def run(arguments: argparse.Namespace) -> int:

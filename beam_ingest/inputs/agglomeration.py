@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from beam_ingest.arrays import components, pair_starts
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
 from beam_ingest.inputs.check import ChunkChecker, are_supervoxels
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges

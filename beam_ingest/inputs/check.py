@@ -11,7 +11,7 @@ from beam_ingest.arrays import group_starts
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError, Folder
-from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids, chunk_name
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids, chunk_name
 from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 

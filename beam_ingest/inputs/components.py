@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from beam_ingest.arrays import find
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 from beam_ingest.inputs.messages import ChunkComponentsMsg, has_unknown_fields
 from beam_ingest.inputs.varints import decode_varints, only_field
 

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 from beam_ingest.inputs.messages import ChunkEdgesMsg, has_unknown_fields
 
 MAX_EDGES_BYTES = 1 << 30

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.errors import InputError
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 
 MAGIC = b"SO01"
 _HEADER_BYTES = 20

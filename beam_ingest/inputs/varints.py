@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.arrays import words
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 
 _LONGEST = 9
 """Bytes of the longest varint that is read here: 63 bits."""

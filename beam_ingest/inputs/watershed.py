@@ -16,7 +16,7 @@ import numpy as np
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
 from beam_ingest.files import FileError, Folder, silence_cloud_files
-from beam_ingest.graphene import ChunkGrid, Ids
+from beam_ingest.format.grid import ChunkGrid, Ids
 
 
 @dataclass(frozen=True)

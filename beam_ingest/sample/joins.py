@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.arrays import components
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.sample.supervoxels import Supervoxels, Touching, same_object
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.arrays import splitmix64
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 
 
 def hashes(seed: int, purpose: str, *columns: npt.ArrayLike) -> Ids:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.graphene import Coords, Ids
+from beam_ingest.format.grid import Coords, Ids
 from beam_ingest.sample.noise import fractions, hashes
 
 BEAD_RADII = (5, 5, 2)

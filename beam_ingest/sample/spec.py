@@ -10,7 +10,7 @@ import numpy as np
 
 from beam_ingest.dataset import DATA_VERSIONS
 from beam_ingest.errors import ConfigError
-from beam_ingest.graphene import ChunkGrid, Coords
+from beam_ingest.format.grid import ChunkGrid, Coords
 
 Triple: TypeAlias = tuple[int, int, int]
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.graphene import SUPERVOXEL_LAYER, Ids
+from beam_ingest.format.grid import SUPERVOXEL_LAYER, Ids
 from beam_ingest.inputs.agglomeration import (
     BETWEEN,
     EDGE_KINDS,
@@ -29,7 +29,7 @@ from beam_ingest.inputs.agglomeration import (
 from beam_ingest.inputs.components import components_file_name, encode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges, edges_file_name, encode_chunk_edges
 from beam_ingest.inputs.shards import encode_shard
-from beam_ingest.sample import raw
+from beam_ingest.sample import raw_files as raw
 from beam_ingest.sample.joins import joined_inside, joined_over, mapping_of
 from beam_ingest.sample.spec import SampleSpec, Triple
 from beam_ingest.sample.supervoxels import (

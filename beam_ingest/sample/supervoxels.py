@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.graphene import SUPERVOXEL_LAYER, Coords, Ids
+from beam_ingest.format.grid import SUPERVOXEL_LAYER, Coords, Ids
 from beam_ingest.sample.noise import hashes
 from beam_ingest.sample.objects import BEAD_RADII, UNMAPPED, Beads, beads_near
 from beam_ingest.sample.spec import SampleSpec, Triple

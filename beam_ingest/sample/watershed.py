@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 from beam_ingest.sample.spec import RESOLUTION, SampleSpec, Triple
 from beam_ingest.sample.supervoxels import Labels
 

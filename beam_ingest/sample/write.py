@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import resolve_local
-from beam_ingest.graphene import SUPERVOXEL_LAYER
+from beam_ingest.format.grid import SUPERVOXEL_LAYER
 from beam_ingest.sample.spec import SPATIAL_BITS, SampleSpec, Triple
 from beam_ingest.sample.stages import FOLDERS, SCRATCH, Found, Place, join, label, write
 from beam_ingest.sample.watershed import create_watershed

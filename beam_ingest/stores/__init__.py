@@ -86,6 +86,6 @@ def open_store(url: str) -> Store:
     if kind != "bigtable" or not 3 <= len(names) <= 4:
         raise ConfigError(f"{url}: expected sqlite:PATH or bigtable:PROJECT/INSTANCE/TABLE/APP_PROFILE")
     bigtable_url(*names)
-    from beam_ingest.stores.bigtable import BigtableStore  # a slow import
+    from beam_ingest.stores.bigtable import BigtableStore
 
     return BigtableStore(*names)

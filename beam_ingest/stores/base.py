@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from beam_ingest.table import Cells, ColumnName
+from beam_ingest.format.table import Cells, ColumnName
 
 
 class Cell(NamedTuple):

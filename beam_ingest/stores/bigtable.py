@@ -30,10 +30,10 @@ from google.cloud.bigtable_v2.types import MutateRowsResponse
 from google.cloud.environment_vars import BIGTABLE_EMULATOR
 
 from beam_ingest.errors import StoreError
+from beam_ingest.format.table import FAMILIES, Cells, ColumnName
 from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
 from beam_ingest.stores.flow import FEATURES, limiter_of
 from beam_ingest.stores.mutate_rows import Batch, encode_batches, encode_head
-from beam_ingest.table import FAMILIES, Cells, ColumnName
 
 REQUEST_ENTRIES = 10_000
 """Entries in a request; each has one mutation, and Bigtable takes 100,000 of those. Fewer let several

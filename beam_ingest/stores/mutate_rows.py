@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beam_ingest.table import Bytes, Cells, Indices, Keys, merged
+from beam_ingest.format.table import Bytes, Cells, Indices, Keys, merged
 
 _ROW_KEY, _MUTATIONS = 1, 2
 _SET_CELL = 1

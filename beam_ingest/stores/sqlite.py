@@ -25,8 +25,8 @@ import numpy as np
 
 from beam_ingest.errors import StoreError
 from beam_ingest.file_kind import kind_of
+from beam_ingest.format.table import Cells, Column, ColumnName, merged
 from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
-from beam_ingest.table import Cells, Column, ColumnName, merged
 
 _SCHEMA = """
 CREATE TABLE cells (

@@ -8,15 +8,15 @@ import apache_beam as beam
 
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, Folder
-from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.inputs.components import Mapping, components_file_name
 from beam_ingest.inputs.edges import ChunkEdges, edges_file_name, edges_folder
-from beam_ingest.pipeline.coding import decode_key, encode_key
+from beam_ingest.stages.coding import decode_key, encode_key
 from beam_ingest.stores import Store
 from beam_ingest.verify.chunks import ChunkVerifier, Coordinates
 from beam_ingest.verify.findings import Findings
 from beam_ingest.verify.inputs import AtomicInputs, active_inputs, read_inputs
-from beam_ingest.verify.job import VerifyJob
+from beam_ingest.verify.verify_job import VerifyJob
 
 REPORTS = "reports"
 Output = Iterator[beam.pvalue.TaggedOutput]

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from beam_ingest import table
-from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.format import table
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.format.table import ColumnName
 from beam_ingest.stores import StoredCell
-from beam_ingest.table import ColumnName
 from beam_ingest.verify.findings import Findings
 
 MAX_ARRAY_BYTES = 1 << 30

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from beam_ingest import table
-from beam_ingest.graphene import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
-from beam_ingest.progress import Counts
+from beam_ingest.format import table
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
+from beam_ingest.stages.progress import Counts
 from beam_ingest.stores import Store
 from beam_ingest.verify.cells import NodeRows, note_strays, take
 from beam_ingest.verify.edges import ActiveEdges, HalfEdges, only_in
 from beam_ingest.verify.findings import Findings, Shard, name, names
-from beam_ingest.verify.grid import CHUNKS, COUNTERS, ROOTS, layers_of, piece_at, piece_of
 from beam_ingest.verify.inputs import AtomicInputs, node_names
-from beam_ingest.verify.job import COUNTS, COUNTS_BYTES, MILLISECONDS, ROOT_SHARDS, VerifyJob
+from beam_ingest.verify.key_space import CHUNKS, COUNTERS, ROOTS, layers_of, piece_at, piece_of
 from beam_ingest.verify.messages import CLAIMS, EMPTY, FACTS, HALF_EDGES, gather, scatter
 from beam_ingest.verify.nodes import Facts, NodeChecker
+from beam_ingest.verify.verify_job import COUNTS, COUNTS_BYTES, MILLISECONDS, ROOT_SHARDS, VerifyJob
 
 Messages = Iterator[tuple[int, bytes]]
 Coordinates = tuple[int, int, int]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.graphene import ChunkGrid, Ids
-from beam_ingest.verify.grid import layers_of
+from beam_ingest.format.grid import ChunkGrid, Ids
+from beam_ingest.verify.key_space import layers_of
 
 EXAMPLES = 10
 """Differences of one kind that are shown; all are counted."""

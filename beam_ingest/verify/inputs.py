@@ -8,7 +8,7 @@ import numpy as np
 
 from beam_ingest.arrays import components, find, unique_pairs
 from beam_ingest.files import Content
-from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Ids
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Ids
 from beam_ingest.inputs.check import ChunkChecker, readable
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from beam_ingest.arrays import group_starts, offsets
-from beam_ingest.graphene import Ids
+from beam_ingest.format.grid import Ids
 
 FACTS, HALF_EDGES, CLAIMS = 2, 4, 3
 """Kinds of messages: each is the number of its columns."""

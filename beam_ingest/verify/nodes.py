@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from beam_ingest.arrays import Indices, components, find, group_starts
-from beam_ingest.graphene import ATOMIC_LAYER, ChunkGrid, Ids
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Ids
 from beam_ingest.verify.cells import NodeRows
 from beam_ingest.verify.edges import ActiveEdges, HalfEdges, meet, only_in
 from beam_ingest.verify.findings import Findings, name
-from beam_ingest.verify.grid import layers_of, may_be_parents
+from beam_ingest.verify.key_space import layers_of, may_be_parents
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,15 +7,15 @@ import pickletools
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from beam_ingest import table
+from beam_ingest.format import table
+from beam_ingest.format.table import ColumnName
 from beam_ingest.inputs.check import nothing_joined
-from beam_ingest.progress import MANIFEST_KEY, ROOT_EDGES_KEY, Counts, digest
+from beam_ingest.stages.progress import MANIFEST_KEY, ROOT_EDGES_KEY, Counts, digest
 from beam_ingest.stores import Store, StoredCell
-from beam_ingest.table import ColumnName
 from beam_ingest.verify.cells import Columns, note_strays, shown, take, text
 from beam_ingest.verify.findings import Findings, Shard
-from beam_ingest.verify.grid import CHUNKS, ROOTS
-from beam_ingest.verify.job import COUNTS, COUNTS_BYTES, MILLISECONDS, ROOT_SHARDS, VerifyJob
+from beam_ingest.verify.key_space import CHUNKS, ROOTS
+from beam_ingest.verify.verify_job import COUNTS, COUNTS_BYTES, MILLISECONDS, ROOT_SHARDS, VerifyJob
 
 MANIFEST = ColumnName("0", b"manifest")
 _BATCH = 50_000

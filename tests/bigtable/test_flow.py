@@ -10,12 +10,12 @@ import grpc
 import numpy as np
 import pytest
 
-from beam_ingest import table
 from beam_ingest.errors import StoreError
+from beam_ingest.format import table
+from beam_ingest.format.table import Column
 from beam_ingest.stores import bigtable as product
 from beam_ingest.stores.bigtable import BigtableStore
 from beam_ingest.stores.flow import RateLimiter, limiter_of
-from beam_ingest.table import Column
 from tests.bigtable import Fault, Plan
 from tests.bigtable.emulator import Emulator, read_table
 from tests.bigtable.proxy import MUTATE_ROWS, FaultyProxy

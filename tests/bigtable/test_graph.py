@@ -12,8 +12,8 @@ import pytest
 
 from beam_ingest.cli import main
 from beam_ingest.dataset import Dataset
-from beam_ingest.job import make_job, start_job
-from beam_ingest.run import run_job
+from beam_ingest.ingest.job import make_job, start_job
+from beam_ingest.runners.run import run_job
 from beam_ingest.sample import SampleSpec, write_sample
 from tests.bigtable import Fault, Plan
 from tests.bigtable.emulator import Emulator, read_table
@@ -175,7 +175,7 @@ def test_faults_on_the_way_change_nothing(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("beam_ingest.pipeline.sink.FLUSH_BYTES", 40_000)
+    monkeypatch.setattr("beam_ingest.stages.sink.FLUSH_BYTES", 40_000)
     monkeypatch.setattr("beam_ingest.stores.bigtable.REQUEST_ENTRIES", 300)
     graph = f"faults_{seed}"
     plan = Plan.of_everything(seed, rate=0.03, rate_limits=((1.3, 0.01), (1.2, 0.01)))

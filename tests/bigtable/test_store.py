@@ -11,17 +11,17 @@ from google.cloud.bigtable_v2.types import MutateRowsRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_ingest import table
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.scope import Scope
+from beam_ingest.format import table
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.format.splits import MOST_TABLETS, check_tablets, split_keys, tablet_count
+from beam_ingest.format.table import Column
+from beam_ingest.stages.scope import Scope
 from beam_ingest.stores import bigtable as product
 from beam_ingest.stores import open_store, store_url
 from beam_ingest.stores.bigtable import BigtableStore
 from beam_ingest.stores.mutate_rows import encode_batches, encode_head
-from beam_ingest.table import Column
-from beam_ingest.tablets import MOST_TABLETS, check_tablets, split_keys, tablet_count
 from tests.bigtable import Plan
 from tests.bigtable.emulator import Emulator, read_table
 from tests.bigtable.proxy import FaultyProxy

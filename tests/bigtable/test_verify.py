@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beam_ingest import Dataset, open_store, store_url, table
+from beam_ingest import Dataset, open_store, store_url
 from beam_ingest.cli import main
+from beam_ingest.format import table
 from beam_ingest.sample import SampleSpec, write_sample
 from tests.bigtable.emulator import Emulator, read_table
 

@@ -13,7 +13,7 @@ import pytest
 from beam_ingest.checks.findings import Findings
 from beam_ingest.checks.listing import conclude, file_kinds, list_part, parts
 from beam_ingest.dataset import Dataset
-from beam_ingest.graphene import ChunkGrid
+from beam_ingest.format.grid import ChunkGrid
 from tests.checks import ALL, checked, lines, problems
 from tests.conftest import GRID, Cli
 from tests.dataflow.conftest import storage  # noqa: F401  (a fixture)

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from beam_ingest.build import Builder
+from beam_ingest.checks.check_job import CheckJob
 from beam_ingest.checks.findings import Findings
 from beam_ingest.checks.inspect import Inspector
-from beam_ingest.checks.job import CheckJob
 from beam_ingest.checks.pairs import compare, meeting_places
 from beam_ingest.checks.selection import Selection
 from beam_ingest.dataset import Dataset
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.job import make_job
-from beam_ingest.layers.symmetry import Asymmetry
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.ingest.build import Builder
+from beam_ingest.ingest.job import make_job
+from beam_ingest.kernels.symmetry import Asymmetry
 from tests.oracle.datasets import OracleDataset, datasets, write
 
 

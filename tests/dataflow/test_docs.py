@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from beam_ingest import dataflow
 from beam_ingest.cli.arguments import parse
 from beam_ingest.dataset import Dataset
-from beam_ingest.machines import Workers
+from beam_ingest.runners import dataflow
+from beam_ingest.stages.machines import Workers
 from tests.dataflow.gcloud import gcloud_environment, require_gcloud
 from tests.test_docs import blocks, targets
 

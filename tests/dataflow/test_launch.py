@@ -17,9 +17,11 @@ from google.cloud import bigtable
 from google.cloud import storage as storage_client
 from google.cloud.dataflow import FlexResourceSchedulingGoal, WorkerIPAddressConfiguration
 
-from beam_ingest import Dataset, __version__, flex, identity, make_job, start_job, store_url
-from beam_ingest.failures import Failure
-from beam_ingest.job import IngestJob
+from beam_ingest import Dataset, __version__, make_job, start_job, store_url
+from beam_ingest.ingest.job import IngestJob
+from beam_ingest.runners import flex
+from beam_ingest.stages.failures import Failure
+from beam_ingest.stores import identity
 from tests.conftest import Cli
 from tests.dataflow.clusters import ClustersProxy
 from tests.dataflow.jobs import (

@@ -13,9 +13,9 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow import WorkerIPAddressConfiguration
 
 from beam_ingest import __version__, open_store
-from beam_ingest.dataflow import max_workers
-from beam_ingest.graphene import ChunkGrid
-from beam_ingest.progress import Counts, chunk_key, done_cells, read_manifest
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.runners.dataflow import max_workers
+from beam_ingest.stages.progress import Counts, chunk_key, done_cells, read_manifest
 from beam_ingest.stores.base import Row, Store
 from tests.bigtable import Plan
 from tests.bigtable.emulator import Emulator

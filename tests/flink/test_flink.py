@@ -15,7 +15,7 @@ import pytest
 from apache_beam.portability.api import beam_job_api_pb2 as api
 from apache_beam.portability.api import beam_job_api_pb2_grpc as api_grpc
 
-from beam_ingest.pipeline.sink import FLUSH_SECONDS
+from beam_ingest.stages.sink import FLUSH_SECONDS
 from tests.conftest import COUNTS, Cli, graph_cells, store_of
 from tests.data import unpack
 from tests.flink.conftest import Flink

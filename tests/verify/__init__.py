@@ -14,15 +14,15 @@ from pathlib import Path
 import zstandard
 
 from beam_ingest.dataset import Dataset
-from beam_ingest.pipeline.coding import encode_key
-from beam_ingest.scope import BLOCK_LAYER
+from beam_ingest.stages.coding import encode_key
+from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.verify.atomic import REPORTS, VerifyChunks, VerifyFiles, tag_of
 from beam_ingest.verify.findings import Findings
-from beam_ingest.verify.grid import piece_at
-from beam_ingest.verify.job import make_verify_job
+from beam_ingest.verify.key_space import piece_at
 from beam_ingest.verify.messages import EMPTY
-from beam_ingest.verify.pipeline import _VerifyParents
 from beam_ingest.verify.rest import conclude, verify_rest
+from beam_ingest.verify.verify_graph import _VerifyParents
+from beam_ingest.verify.verify_job import make_verify_job
 from tests.oracle.cells import counter_bytes, ids_bytes, ids_from, pairs_bytes, pairs_from
 from tests.oracle.datasets import Grid
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from beam_ingest.sample import SampleSpec, write_sample
-from beam_ingest.verify import grid as verify_grid
+from beam_ingest.verify import key_space as verify_grid
 from tests.conftest import Cli
 from tests.verify import Graph, lines, verify_plainly
 from tests.verify.test_good import assert_all_counted

@@ -1,0 +1,1 @@
+"""The formats that PyChunkedGraph reads: ids, table cells, the meta row, first tablets."""

@@ -1,0 +1,61 @@
+"""Where a new table is divided from the start, so that writes begin on many servers at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from beam_ingest.errors import ConfigError
+from beam_ingest.format import table
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER
+from beam_ingest.stages.scope import Scope
+
+ROWS_PER_CHUNK = {SUPERVOXEL_LAYER: 1_000, ATOMIC_LAYER: 200}
+"""Rows that a layer-2 chunk brings about, for the estimate: what real data have, roughly."""
+ROWS_PER_TABLET = 5_000_000
+MOST_TABLETS = 100
+"""Bigtable takes at most 100 split keys when a table is made; so many tablets have one less."""
+
+
+def tablet_count(scope: Scope) -> int:
+    """Tablets for the rows that the chunks which are written are likely to bring."""
+    rows = scope.written(ATOMIC_LAYER) * sum(ROWS_PER_CHUNK.values())
+    return min(max(1, rows // ROWS_PER_TABLET), MOST_TABLETS)
+
+
+def check_tablets(tablets: int) -> None:
+    """Refuse a number of tablets that no table begins with.
+
+    Raises:
+      ConfigError: when it is not from 1 to `MOST_TABLETS`.
+    """
+    if not 1 <= tablets <= MOST_TABLETS:
+        raise ConfigError(
+            f"--bigtable-tablets {tablets}: expected 1 to {MOST_TABLETS}; "
+            "Bigtable divides a table further as it grows"
+        )
+
+
+def split_keys(scope: Scope, tablets: int) -> list[bytes]:
+    """Row keys that divide the table into at most `tablets` parts of about equally many rows.
+
+    Layers 1 and 2 hold most rows, and their rows stand in order of the chunk ids, so quantiles over
+    the chunks of each are quantiles of the rows.
+
+    Args:
+      scope: the chunks that are written.
+      tablets: how many parts, 1 to `MOST_TABLETS`.
+
+    Raises:
+      ConfigError: of `check_tablets`.
+    """
+    check_tablets(tablets)
+    weights = np.array(list(ROWS_PER_CHUNK.values())) / sum(ROWS_PER_CHUNK.values())
+    ends = np.cumsum(weights)
+    count = scope.written(ATOMIC_LAYER)
+    keys = set()
+    for part in np.arange(1, tablets) / tablets:
+        at = int(np.searchsorted(ends, part, "right"))
+        number = int((part - ends[at] + weights[at]) / weights[at] * count)
+        x, y, z = scope.written_chunks(np.array([min(number, count - 1)]))[0].tolist()
+        keys.add(table.node_key(scope.grid.chunk_id(list(ROWS_PER_CHUNK)[at], (x, y, z))))
+    return sorted(keys)

@@ -1,0 +1,1 @@
+"""Building a graph: the job, one chunk, the pipeline."""

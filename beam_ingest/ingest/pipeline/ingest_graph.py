@@ -1,0 +1,91 @@
+"""The whole ingest as one transform."""
+
+from __future__ import annotations
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOptions, WorkerOptions
+
+from beam_ingest.errors import ConfigError
+from beam_ingest.ingest.job import IngestJob
+from beam_ingest.ingest.memory import worker_bytes
+from beam_ingest.ingest.pipeline.layers import AtomicLayer, ParentLayer, PlanBlocks, ReadBlocks
+from beam_ingest.ingest.pipeline.number_roots import Roots
+from beam_ingest.ingest.pipeline.read_raw import ReadRaw
+from beam_ingest.ingest.pipeline.stop import StopIfFailed, forget_failures
+from beam_ingest.stages.machines import SERVICE_MACHINE_TYPE, SERVICE_THREADS, Workers
+from beam_ingest.stages.progress import Counts
+from beam_ingest.stages.scope import BLOCK_LAYER, Scope
+from beam_ingest.stages.sink import all_written
+
+
+class IngestGraph(beam.PTransform):  # type: ignore[misc]
+    """Build every layer of a PyChunkedGraph.
+
+    Args:
+      job: a job that was started (`beam_ingest.start_job`): its table is there.
+
+    >>> with beam.Pipeline() as pipeline:  # doctest: +SKIP
+    ...     pipeline | IngestGraph(start_job(make_job("my_graph", dataset, "sqlite:/tmp/graph.sqlite")))
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        super().__init__()
+        if not job.timestamp:
+            raise ConfigError(
+                f"graph {job.graph_id}: the job was not started: start_job(job) makes its table"
+            )
+        self._job = job
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the transform to a pipeline; gives the `Counts` of the last stage."""
+        return build_layers(begin, self._job)
+
+
+def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> beam.PCollection:
+    """The stages of `IngestGraph` without a name around them: a console then shows the layers at once.
+
+    Args:
+      begin: where the stages go.
+      job: a job that was started.
+
+    Returns:
+      The `Counts` of the last stage.
+    """
+    read = ReadRaw(job) if job.raw else beam.ParDo(ReadBlocks(job))
+    output = begin | "Plan" >> PlanBlocks(job) | "Layer 2" >> AtomicLayer(job, read)
+    families = [output.families]
+    workers = _workers_to_tell(begin if isinstance(begin, beam.Pipeline) else begin.pipeline)
+    for layer in Scope(job.grid, job.test).layers:
+        parents = ParentLayer(job, layer, output.written)
+        if workers:
+            needed = worker_bytes(job.grid, job.dataset.chunk_size, layer, workers)
+            if needed > workers.nbytes:
+                parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GiB")
+        output = output.messages | f"Layer {layer}" >> parents
+        families.append(output.families)
+    if not job.test:
+        return tuple(families) | "Roots" >> Roots(job, output.written)
+    stop_if_failed = StopIfFailed(job, BLOCK_LAYER)
+
+    def finish(_: bytes, counts: Counts) -> Counts:
+        stop_if_failed(counts)
+        forget_failures(job)
+        return counts
+
+    end = begin | "End" >> beam.Impulse()
+    return end | "Finish" >> beam.Map(finish, all_written(output.written)).with_output_types(Counts)
+
+
+def _workers_to_tell(pipeline: beam.Pipeline) -> Workers | None:
+    """The workers of Dataflow, which takes hints on memory; None of other runners."""
+    options = pipeline.options
+    if not any(kind.__name__ == "DataflowRunner" for kind in type(pipeline.runner).__mro__):
+        return None
+    if options.view_as(GoogleCloudOptions).flexrs_goal == "COST_OPTIMIZED":
+        return None  # with which it takes no hints
+    debug = options.view_as(DebugOptions)
+    return Workers.of(
+        options.view_as(WorkerOptions).machine_type or SERVICE_MACHINE_TYPE,
+        debug.number_of_worker_harness_threads or SERVICE_THREADS,
+        debug.experiments or [],
+    )

@@ -1,0 +1,288 @@
+"""The stages of the layers: read, group, build, write."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+
+from beam_ingest.errors import InputError
+from beam_ingest.files import Content, FileError
+from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
+from beam_ingest.ingest.build import Builder, Built, Families
+from beam_ingest.ingest.job import IngestJob
+from beam_ingest.ingest.pipeline.stop import StopIfFailed
+from beam_ingest.stages import progress
+from beam_ingest.stages.coding import (
+    KEYED_BYTES,
+    WriteUnit,
+    compress,
+    decode_key,
+    decompress,
+    encode_key,
+    pack_blobs,
+    unpack_blobs,
+)
+from beam_ingest.stages.failures import Failure
+from beam_ingest.stages.progress import Counts
+from beam_ingest.stages.scope import BLOCK_LAYER, Scope
+from beam_ingest.stages.sink import Write, all_written
+
+_MESSAGES, _FAMILIES, _UNITS = "messages", "families", "units"
+_BLOCKS_PER_SLAB = 512
+
+
+class LayerOutput(NamedTuple):
+    """What a layer hands on.
+
+    Attributes:
+      messages: (parent chunk key, compressed message) for the next layer.
+      families: (sender key, packed nodes) for the roots.
+      written: one `Counts`, there when everything is written; none when there was nothing to write.
+    """
+
+    messages: beam.PCollection
+    families: beam.PCollection
+    written: beam.PCollection
+
+
+class PlanBlocks(beam.PTransform):  # type: ignore[misc]
+    """Keys of the blocks to read, in an order that spreads them over grid and workers.
+
+    Args:
+      job: the job.
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        super().__init__()
+        self._scope = Scope(job.grid, job.test)
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the transform to the pipeline."""
+        scope = self._scope
+
+        def slabs(_: bytes) -> Iterator[int]:
+            yield from range(0, scope.block_count, _BLOCKS_PER_SLAB)
+
+        def blocks(first: int) -> Iterator[bytes]:
+            coords = scope.blocks(first, first + _BLOCKS_PER_SLAB)
+            for chunk_id in scope.grid.chunk_ids(BLOCK_LAYER, coords).tolist():
+                yield encode_key(chunk_id)
+
+        first = begin | "Start" >> beam.Impulse() | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
+        if scope.block_count > _BLOCKS_PER_SLAB:
+            first = first | "Spread slabs" >> beam.Reshuffle()
+        return (
+            first
+            | "Blocks" >> beam.FlatMap(blocks).with_output_types(bytes)
+            | "Spread blocks" >> beam.Reshuffle()
+        )
+
+
+@beam.typehints.with_input_types(bytes)
+@beam.typehints.with_output_types(tuple[bytes, bytes])
+class ReadBlocks(beam.DoFn):  # type: ignore[misc]
+    """Reads the edges and components files of a block's chunks.
+
+    The output is (block key, blobs): int64 counts of absent files a chunk, why files cannot be read as
+    JSON, then edges and components of each.
+
+    Args:
+      job: the job.
+    """
+
+    def __init__(self, job: IngestJob) -> None:
+        self._builder = Builder(job)
+        self._scope = Scope(job.grid, job.test)
+
+    def process(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Read one block."""
+        chunks = self._scope.chunks(self._scope.grid.chunk_coords(decode_key(key)))
+        contents = self._builder.read(chunks)
+        absent = np.array([content is None for content in contents]).reshape(-1, 2).sum(axis=1)
+        yield key, pack_contents(absent, contents)
+
+
+class AtomicLayer(beam.PTransform):  # type: ignore[misc]
+    """Layer 2: from block keys to nodes.
+
+    Args:
+      job: the job.
+      read: turns block keys into (block key, blobs), as `ReadBlocks` does.
+    """
+
+    def __init__(self, job: IngestJob, read: beam.PTransform) -> None:
+        super().__init__()
+        self._job = job
+        self._read = read
+
+    def expand(self, blocks: beam.PCollection) -> LayerOutput:
+        """Apply the transform to the keys of `PlanBlocks`."""
+        contents = blocks | "Read" >> self._read
+        return _build_and_write(contents, self._job, ATOMIC_LAYER, _BuildBlock(self._job))
+
+
+class ParentLayer(beam.PTransform):  # type: ignore[misc]
+    """A layer above 2: group messages by parent chunk, build, write.
+
+    Args:
+      job: the job.
+      layer: the layer to build.
+      below: the `Counts` of the layer below; nothing is built when chunks of it failed.
+    """
+
+    def __init__(self, job: IngestJob, layer: int, below: beam.PCollection) -> None:
+        super().__init__()
+        self._job = job
+        self._layer = layer
+        self._below = below
+
+    def expand(self, messages: beam.PCollection) -> LayerOutput:
+        """Apply the transform to (parent chunk key, compressed message)."""
+        build = _BuildParent(self._job, self._layer)
+        grouped = messages | "Group" >> beam.GroupByKey()
+        return _build_and_write(grouped, self._job, self._layer, build, all_written(self._below))
+
+
+def _build_and_write(
+    elements: beam.PCollection, job: IngestJob, layer: int, build: beam.DoFn, *side_inputs: Any
+) -> LayerOutput:
+    built = elements | "Build" >> beam.ParDo(build, *side_inputs).with_outputs(_MESSAGES, _FAMILIES, _UNITS)
+    messages, families, units = built[_MESSAGES], built[_FAMILIES], built[_UNITS]
+    messages.element_type = families.element_type = KEYED_BYTES
+    units.element_type = WriteUnit
+    return LayerOutput(messages, families, units | "Write" >> Write(job, layer))
+
+
+class _BuildChunks(beam.DoFn):  # type: ignore[misc]
+    """What both kinds of layers share: time, failures and outputs."""
+
+    def __init__(self, job: IngestJob, layer: int) -> None:
+        self._job = job
+        self._layer = layer
+        self._builder = Builder(job)
+        self._scope = Scope(job.grid, job.test)
+        self._chunks = beam.metrics.Metrics.counter(f"Layer {layer}", "chunks")
+        self._group_bytes = beam.metrics.Metrics.distribution(f"Layer {layer}", "group_bytes")
+
+    def _chunk(self, chunk_id: int, build: Callable[[], Built]) -> Iterator[beam.pvalue.TaggedOutput]:
+        """Build one chunk; bad input becomes a failure and the others go on."""
+        start = time.perf_counter_ns()
+        try:
+            built = build()
+        except InputError as error:
+            yield beam.pvalue.TaggedOutput(_UNITS, failure(self._job, chunk_id, [error, *error.others]))
+            # The parent has to be there to stop the job, even if every chunk of this layer fails.
+            if self._layer == ATOMIC_LAYER:
+                yield from self._messages(self._builder.bad(self._job.grid.chunk_coords(chunk_id)))
+            elif self._layer < self._job.grid.root_layer:
+                yield from self._messages([(self._job.grid.ancestor(chunk_id, self._layer + 1), b"")])
+            return
+        milliseconds = (time.perf_counter_ns() - start) // 1_000_000
+        self._chunks.inc()
+        yield from self._messages(built.messages)
+        for families in built.families:
+            yield beam.pvalue.TaggedOutput(_FAMILIES, (encode_key(families.sender), pack_families(families)))
+        if self._scope.writes(chunk_id):
+            root = self._layer == self._job.grid.root_layer
+            mark = progress.ROOT_EDGES_KEY if root else progress.chunk_key(chunk_id)
+            yield beam.pvalue.TaggedOutput(_UNITS, WriteUnit(mark, built.counts, milliseconds, built.cells))
+
+    def _messages(self, messages: Iterable[tuple[int, bytes]]) -> Iterator[beam.pvalue.TaggedOutput]:
+        for target, data in messages:
+            if self._scope.writes(target):
+                yield beam.pvalue.TaggedOutput(_MESSAGES, (encode_key(target), compress(data)))
+
+
+class _BuildBlock(_BuildChunks):
+    def __init__(self, job: IngestJob) -> None:
+        super().__init__(job, ATOMIC_LAYER)
+
+    def process(self, block: tuple[bytes, bytes]) -> Iterator[beam.pvalue.TaggedOutput]:
+        key, data = block
+        self._group_bytes.update(len(data))
+        chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
+        absent, contents = unpack_contents(data)
+        for coords, missing, edges, components in zip(
+            chunks, absent, contents[::2], contents[1::2], strict=True
+        ):
+            chunk_id = self._job.grid.chunk_id(ATOMIC_LAYER, coords)
+            build = partial(self._builder.atomic, coords, edges, components, missing)
+            yield from self._chunk(chunk_id, build)
+
+
+class _BuildParent(_BuildChunks):
+    def __init__(self, job: IngestJob, layer: int) -> None:
+        super().__init__(job, layer)
+        self._stop_if_failed = StopIfFailed(job, layer - 1)
+
+    def process(
+        self, group: tuple[bytes, Iterable[bytes]], below: Counts
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
+        key, values = group
+        chunk_id = decode_key(key)
+        if self._layer == BLOCK_LAYER and below.failed:
+            yield from self._compare(chunk_id, [decompress(data) for data in values])
+            return
+        self._stop_if_failed(below)
+        packed = [decompress(data) for data in values]  # what it takes in memory; less was shuffled
+        self._group_bytes.update(sum(map(len, packed)))
+        yield from self._chunk(chunk_id, partial(self._builder.parent, chunk_id, packed))
+
+    def _compare(self, chunk_id: int, packed: list[bytes]) -> Iterator[beam.pvalue.TaggedOutput]:
+        """In place of building: the job fails, and tells in the same run which files disagree besides."""
+        errors = self._builder.contradicting(packed)
+        unit = failure(self._job, chunk_id, errors) if errors else WriteUnit(b"", Counts(failed=1), 0, [])
+        yield beam.pvalue.TaggedOutput(_UNITS, unit)
+        if self._layer < self._job.grid.root_layer:
+            yield from self._messages([(self._job.grid.ancestor(chunk_id, self._layer + 1), b"")])
+
+
+def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUnit:
+    """What is written of a chunk that cannot be built."""
+    layer, name = job.grid.layer_of(chunk_id), chunk_name(job.grid.chunk_coords(chunk_id))
+    found = [Failure.now(layer, name, error.file, str(error)) for error in errors]
+    cells = [column for number, each in enumerate(found) for column in each.cells(chunk_id, number)]
+    return WriteUnit(b"", Counts(failed=1), 0, cells)
+
+
+def pack_contents(absent: npt.NDArray[np.int64], contents: Sequence[Content | InputError]) -> bytes:
+    """A block's files, in order of its chunks: edges, components, edges, components, …
+
+    Args:
+      absent: how many files of each chunk were not there.
+      contents: the files, or why they are not taken.
+    """
+    errors = {at: content.args for at, content in enumerate(contents) if isinstance(content, Exception)}
+    files = [None if isinstance(content, Exception) else content for content in contents]
+    return pack_blobs([absent.astype("<i8").tobytes(), json.dumps(errors).encode(), *files])
+
+
+def unpack_contents(data: bytes) -> tuple[list[int], list[Content | InputError]]:
+    """The counts and files that `pack_contents` took."""
+    absent, errors, *files = unpack_blobs(data)
+    contents: list[Content | InputError] = list(files)
+    for at, said in json.loads(errors or b"{}").items():
+        contents[int(at)] = FileError(*said) if len(said) == 1 else InputError(*said)
+    return np.frombuffer(absent or b"", "<i8").tolist(), contents
+
+
+def pack_families(families: Families) -> bytes:
+    """Nodes and offsets of a sender, as bytes; offsets of single children are left out."""
+    single = families.root_count == families.children.size
+    offsets = b"" if single else families.child_offsets.astype("<i8").tobytes()
+    return pack_blobs([families.children.astype("<u8").tobytes(), offsets])
+
+
+def unpack_families(sender: int, data: bytes) -> Families:
+    """The nodes that `pack_families` took."""
+    children, offsets = (np.frombuffer(blob or b"", "<i8") for blob in unpack_blobs(data))
+    if offsets.size == 0:
+        offsets = np.arange(children.size + 1)
+    return Families(sender, children.view("<u8"), offsets)

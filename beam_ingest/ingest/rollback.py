@@ -1,0 +1,42 @@
+"""Taking chunks back: removing what was written of them, so that a resumed job builds them anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from beam_ingest.format import table
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid
+from beam_ingest.stages import progress
+from beam_ingest.stages.scope import BLOCK_LAYER
+from beam_ingest.stores.base import Store
+
+_REACH = 2
+"""Blocks around one whose chunks contradict each other that mending may change: the other chunk is in
+the next block, and the block next to that one knows its nodes by name."""
+_KEYS_PER_REMOVAL = 1000
+
+
+def blocks_around(grid: ChunkGrid, blocks: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """The blocks that change when files of chunks in or next to `blocks` are mended."""
+    steps = np.arange(-_REACH, _REACH + 1)
+    cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    around = np.unique((np.array(list(blocks))[:, None] + cube).reshape(-1, 3), axis=0)
+    inside = around[((around >= 0) & (around < grid.bounds(BLOCK_LAYER))).all(axis=1)]
+    return [(x, y, z) for x, y, z in inside.tolist()]
+
+
+def clear_block(store: Store, grid: ChunkGrid, block: tuple[int, int, int]) -> None:
+    """Remove everything of a layer-3 chunk and of the chunks below it, and first what says it is done."""
+    parent = grid.chunk_id(BLOCK_LAYER, block)
+    coords = grid.children(BLOCK_LAYER, block)
+    atomic = grid.chunk_ids(ATOMIC_LAYER, coords).tolist()
+    supervoxels = grid.chunk_ids(SUPERVOXEL_LAYER, coords).tolist()
+    store.delete_rows([progress.chunk_key(chunk) for chunk in (parent, *atomic)])
+    for chunk in (parent, *atomic, *supervoxels):
+        end = chunk + (1 << grid.segment_bits(grid.layer_of(chunk)))
+        keys = [key for key, _ in store.read_range(table.node_key(chunk), table.node_key(end))]
+        for start in range(0, len(keys), _KEYS_PER_REMOVAL):
+            store.delete_rows(keys[start : start + _KEYS_PER_REMOVAL])
+        store.delete_rows([table.counter_key(chunk)])

@@ -1,1 +1,0 @@
-"""The Beam transforms: wiring around `beam_ingest.build` and the stores."""

@@ -1,0 +1,1 @@
+"""Where a pipeline runs: this machine, a portable runner, Dataflow."""

@@ -1,0 +1,67 @@
+"""Removing a graph that another takes the place of: what carries our manifest, and nothing else."""
+
+from __future__ import annotations
+
+from beam_ingest.errors import GraphExistsError, StoreError
+from beam_ingest.format import table
+from beam_ingest.stages import progress
+from beam_ingest.stores.base import Store
+
+_FOREIGN = (
+    (b"", b"0"),
+    (progress.AFTER_DIGITS, progress.MANIFEST_KEY),
+    (progress.MANIFEST_KEY + b"\0", progress.MANIFEST_KEY + b"/"),
+    (progress.MANIFEST_KEY + b"0", b"i0"),
+    (b"i" + progress.AFTER_DIGITS, table.META_KEY),
+    (table.META_KEY + b"\0", table.VERSION_KEY),
+    (table.VERSION_KEY + b"\0", b""),
+)
+"""Ranges of keys that a graph as it is built has none of. A server's edits are counted in one of them."""
+
+
+def refuse_existing(store: Store) -> None:
+    """Raise a `GraphExistsError` when a graph is there already."""
+    if not store.exists():
+        return
+    _check_manifest(store)
+    raise GraphExistsError(
+        f"{store.place}: a graph is there already; --resume finishes it, --overwrite builds it from scratch, "
+        "another --store keeps it"
+    )
+
+
+def check_removable(store: Store) -> None:
+    """Make sure that what is there, if anything, is a graph of this program and nothing else.
+
+    Raises:
+      StoreError: when it is something else, holds something else, or may not be removed.
+    """
+    if not store.exists():
+        return
+    store.check_removable()
+    _check_manifest(store)
+    for start, end in _FOREIGN:
+        for key, *_ in store.scan(start, end):
+            raise StoreError(
+                f"{store.place}: it is not removed: beam-ingest did not write the row "
+                f"{key.decode(errors='backslashreplace')!r} in it; a PyChunkedGraph server has edited the "
+                "graph, or the table is used for something else; if nothing in it is needed, remove it with "
+                f"`{store.removal_command}`"
+            )
+
+
+def remove_graph(store: Store) -> bool:
+    """Remove a graph; gives whether there was one.
+
+    Raises:
+      StoreError: as `check_removable`, and when it cannot be removed.
+    """
+    check_removable(store)
+    there = store.exists()
+    store.drop()
+    return there
+
+
+def _check_manifest(store: Store) -> None:
+    if not progress.has_manifest(store):
+        raise StoreError(progress.no_manifest(store))

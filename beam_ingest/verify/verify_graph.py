@@ -1,0 +1,162 @@
+"""A whole verification as one transform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+
+from beam_ingest.files import Folder
+from beam_ingest.stages.coding import KEYED_BYTES, decode_key, encode_key
+from beam_ingest.stages.scope import BLOCK_LAYER
+from beam_ingest.stores import Store
+from beam_ingest.verify.atomic import REPORTS, Output, VerifyChunks, VerifyFiles, report, tag_of, tagged
+from beam_ingest.verify.findings import Findings, merge_encoded
+from beam_ingest.verify.key_space import piece_at
+from beam_ingest.verify.messages import EMPTY
+from beam_ingest.verify.rest import conclude, verify_rest
+from beam_ingest.verify.verify_job import VerifyJob
+from beam_ingest.verify.verify_raw import PAYLOADS, OpenShards, VerifyRaw
+
+REPORT_FILE = "findings.json"
+_PER_SLAB = 512
+
+
+class VerifyGraph(beam.PTransform):  # type: ignore[misc]
+    """Verify every cell of a finished graph; the findings go to REPORT_FILE in the job's report folder.
+
+    Args:
+      job: the verification (`beam_ingest.verify.verify_job.make_verify_job`).
+    """
+
+    def __init__(self, job: VerifyJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the transform to a pipeline; gives nothing of use."""
+        job = self._job
+        start = begin | "Start" >> beam.Impulse()
+        layers = range(BLOCK_LAYER, job.top + 1)
+        tags = [*map(tag_of, layers), REPORTS]
+        plan = start | "Plan" >> _Spread(job.scope.block_count, _Blocks(job))
+        reports = [start | "Other rows" >> beam.ParDo(_VerifyRest(job)).with_output_types(bytes)]
+        if job.raw:
+            opened = plan | "Layer 2/Open" >> beam.ParDo(OpenShards(job)).with_outputs(PAYLOADS, REPORTS)
+            _typed(opened, [PAYLOADS, REPORTS])
+            reports.append(opened[REPORTS])
+            groups = opened[PAYLOADS] | "Layer 2/Group" >> beam.GroupByKey()
+            verified = groups | "Layer 2/Verify" >> beam.ParDo(VerifyRaw(job)).with_outputs(*tags)
+        else:
+            verified = plan | "Layer 2/Verify" >> beam.ParDo(VerifyFiles(job)).with_outputs(*tags)
+        outputs = [_typed(verified, tags)]
+        for layer in layers:
+            to_here = [output[tag_of(layer)] for output in outputs]
+            if layer == job.grid.root_layer:
+                to_here.append(start | "Plan roots" >> _Spread(job.pieces, _Pieces(job)))
+            came = (
+                to_here
+                | f"Layer {layer}/Meet" >> beam.Flatten()
+                | f"Layer {layer}/Group" >> beam.GroupByKey()
+            )
+            verify = beam.ParDo(_VerifyParents(job)).with_outputs(*tags)
+            outputs.append(_typed(came | f"Layer {layer}/Verify" >> verify, tags))
+        reports += [output[REPORTS] for output in outputs]
+        return (
+            reports
+            | "All findings" >> beam.Flatten()
+            | "Sum" >> beam.CombineGlobally(merge_encoded).with_output_types(bytes)
+            | "Report" >> beam.Map(_write_report, job).with_output_types(bytes)
+        )
+
+
+def _typed(outputs: beam.pvalue.DoOutputsTuple, tags: Iterable[str]) -> beam.pvalue.DoOutputsTuple:
+    for tag in tags:
+        outputs[tag].element_type = bytes if tag == REPORTS else KEYED_BYTES
+    return outputs
+
+
+class _Spread(beam.PTransform):  # type: ignore[misc]
+    """Elements for the numbers 0..count-1, made on workers from slabs, in an order that spreads them."""
+
+    def __init__(self, count: int, elements: beam.DoFn) -> None:
+        super().__init__()
+        self._count = count
+        self._elements = elements
+
+    def expand(self, start: beam.PCollection) -> beam.PCollection:
+        count = self._count
+
+        def slabs(_: bytes) -> Iterator[int]:
+            yield from range(0, count, _PER_SLAB)
+
+        return (
+            start
+            | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
+            | "Spread slabs" >> beam.Reshuffle()
+            | "Elements" >> beam.ParDo(self._elements)
+            | "Spread" >> beam.Reshuffle()
+        )
+
+
+@beam.typehints.with_input_types(int)
+@beam.typehints.with_output_types(bytes)
+class _Blocks(beam.DoFn):  # type: ignore[misc]
+    """Keys of the blocks of a slab."""
+
+    def __init__(self, job: VerifyJob) -> None:
+        self._scope = job.scope
+
+    def process(self, first: int) -> Iterator[bytes]:
+        coords = self._scope.blocks(first, first + _PER_SLAB)
+        yield from map(encode_key, self._scope.grid.chunk_ids(BLOCK_LAYER, coords).tolist())
+
+
+@beam.typehints.with_input_types(int)
+@beam.typehints.with_output_types(KEYED_BYTES)
+class _Pieces(beam.DoFn):  # type: ignore[misc]
+    """Keys of the pieces of the root chunk in a slab, each with a message that says nothing."""
+
+    def __init__(self, job: VerifyJob) -> None:
+        self._job = job
+        self._first = job.grid.chunk_id(job.grid.root_layer, (0, 0, 0))
+
+    def process(self, first: int) -> Iterator[tuple[bytes, bytes]]:
+        for number in range(first, min(first + _PER_SLAB, self._job.pieces)):
+            yield encode_key(piece_at(self._first, number)), EMPTY
+
+
+class _VerifyParents(VerifyChunks):
+    """Verifies the chunks above layer 2, and the pieces of the root chunk."""
+
+    def process(self, group: tuple[bytes, Iterable[bytes]]) -> Output:
+        chunk_id, findings = decode_key(group[0]), Findings()
+        if self._grid.layer_of(chunk_id) == self._grid.root_layer:
+            self._verifier.piece(chunk_id, group[1], findings)
+        else:
+            yield from tagged(self._grid, self._verifier.parent(chunk_id, group[1], findings))
+        yield report(findings)
+
+
+class _VerifyRest(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, job: VerifyJob) -> None:
+        self._job = job
+        self._store: Store
+
+    def setup(self) -> None:
+        self._store = self._job.open_store()
+
+    def process(self, _: bytes) -> Iterator[bytes]:
+        findings = Findings()
+        verify_rest(self._job, self._store, findings)
+        yield findings.encode()
+
+    def teardown(self) -> None:
+        self._store.close()
+
+
+def _write_report(findings: bytes, job: VerifyJob) -> bytes:
+    whole = Findings.decode(findings)
+    conclude(job, whole)
+    Folder(job.report).write({REPORT_FILE: whole.encode()})
+    return findings
