@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.format.grid import Ids
-
-Indices = npt.NDArray[np.int64]
+Ids: TypeAlias = npt.NDArray[np.uint64]
+"""Ids of nodes, supervoxels or chunks."""
+Indices: TypeAlias = npt.NDArray[np.int64]
+"""Positions, offsets or counts."""
 
 
 def unique_pairs(first: Ids, second: Ids) -> Indices:

@@ -137,6 +137,46 @@ class Dataset:
             backend_config={key: value for key, value in settings.content.items() if key not in _SECRETS},
         )
 
+    def missing_keys(self, raw: bool) -> list[str]:
+        """What is wrong about the keys of the dataset file that name the inputs, a line each."""
+        where = self.path
+        faults = []
+        if self.use_raw and not raw:
+            asked = " and ".join(self.use_raw)
+            faults = [
+                f"{where}: ingest_config.{asked}: true means raw agglomeration: add --raw, or set it to false"
+            ]
+        only_raw = " (only --raw does without)"
+        if self.agglomeration:
+            only_raw = ": to read ingest_config.AGGLOMERATION instead, add --raw"
+        if raw:
+            keys = [
+                ("ingest_config", "AGGLOMERATION", self.agglomeration, ", which --raw reads"),
+                ("data_source", "DATA_VERSION", self.data_version, ", which --raw needs"),
+            ]
+        else:
+            keys = [
+                ("data_source", "EDGES", self.edges, only_raw),
+                ("data_source", "COMPONENTS", self.components, only_raw),
+            ]
+        return faults + [
+            f"{where}: {section}: the key {key} is missing{why}"
+            for section, key, value, why in keys
+            if value is None
+        ]
+
+    def missing_folders(self, raw: bool) -> list[str]:
+        """A line for each folder of inputs that is named and is certainly not there."""
+        faults = []
+        for key in ("AGGLOMERATION",) if raw else ("EDGES", "COMPONENTS"):
+            url = getattr(self, key.lower())
+            if url is not None and not Folder(url).may_exist():
+                section = "ingest_config" if raw else "data_source"
+                faults.append(
+                    f"{self.path}: {section}.{key}: expected a folder, found none at {Folder(url).path('')}"
+                )
+        return faults
+
 
 def _stored_text(content: Mapping[str, Any]) -> str:
     """What is kept of a checked file."""

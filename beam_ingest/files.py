@@ -225,12 +225,12 @@ class Folder:
         try:
             answers = _cloud_files(self.url).get(list(names), raw=True, raise_errors=False)
         except Exception as error:  # every protocol has its own
-            raise FileError(f"{self.url}: cannot be read: {_first_line(error)}") from error
+            raise FileError(f"{self.url}: cannot be read: {first_line(error)}") from error
         contents: dict[str, Content] = {}
         for answer in answers:
             name, reason = answer["path"], answer["error"]
             if reason and not _is_denied(reason):
-                raise FileError(f"{self.path(name)}: cannot be read: {_first_line(reason)}")
+                raise FileError(f"{self.path(name)}: cannot be read: {first_line(reason)}")
             if reason:
                 contents[name] = self._unreadable(name, reason)
             else:
@@ -253,7 +253,7 @@ class Folder:
         try:
             yield from _cloud_files(self.url).list(prefix, flat=True)
         except Exception as error:
-            raise FileError(f"{self.path(prefix)}: cannot be listed: {_first_line(error)}") from error
+            raise FileError(f"{self.path(prefix)}: cannot be listed: {first_line(error)}") from error
 
     def write(self, contents: Mapping[str, bytes]) -> None:
         """Write each file whole: a reader sees all of it or none.
@@ -269,7 +269,7 @@ class Folder:
         try:
             _cloud_files(self.url).puts(contents.items(), compress=None, raw=True)
         except Exception as error:
-            raise FileError(f"{self.url}: cannot be written: {_first_line(error)}") from error
+            raise FileError(f"{self.url}: cannot be written: {first_line(error)}") from error
 
     def _read_local(self, name: str) -> Content:
         assert self._local is not None
@@ -320,12 +320,12 @@ class Folder:
         try:
             unpacked = compression.decompress(content, encoding, name)
         except Exception as error:  # every encoding has its own
-            return self._unreadable(name, f"{encoding}: {_first_line(error)}")
+            return self._unreadable(name, f"{encoding}: {first_line(error)}")
         return bytes(unpacked)
 
     def _unreadable(self, name: str, reason: object) -> FileError:
         return FileError(
-            f"{self.path(name)}: expected a file that can be read, found an error: {_first_line(reason)}"
+            f"{self.path(name)}: expected a file that can be read, found an error: {first_line(reason)}"
         )
 
     def _list_local(self, prefix: str) -> Iterator[str]:
@@ -386,5 +386,6 @@ def _is_denied(error: object) -> bool:
     return any(code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) for code in codes)
 
 
-def _first_line(error: object) -> str:
+def first_line(error: object) -> str:
+    """What an error says first, in one line."""
     return str(error).partition("\n")[0] or type(error).__name__

@@ -357,7 +357,7 @@ def test_options_are_looked_at_before_a_graph_is_overwritten(cli: Cli, dataset: 
 
 def test_test_run_on_too_small_a_grid(cli: Cli, tmp_path: Path) -> None:
     path = write(OracleDataset(Grid((2, 2, 2))), tmp_path / "dataset")
-    expected = f"{path}: --test takes eight chunks at the centre: this grid has no more than that"
+    expected = f"{path}: --test takes eight chunks at the centre; this grid has no more"
     assert refused(cli, path, "--test") == expected
 
 

@@ -210,7 +210,7 @@ def test_nothing_secret_is_stored_or_printed_and_another_one_resumes(cli: Cli, d
 
 def test_meta_names_folders_without_secrets(dataset: Path) -> None:
     """Servers open them with credentials of their own."""
-    from beam_ingest.format.meta import encode_meta
+    from beam_ingest.ingest.meta import encode_meta
 
     text = dataset.read_text().replace("EDGES: ./edges", f"EDGES: https://me:{SECRET}@host/edges")
     read = Dataset.from_text(text, str(dataset))

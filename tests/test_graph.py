@@ -119,21 +119,31 @@ def assert_reader_agrees(store: Path, cells: Cells, grid: Grid) -> None:
     opened = open_store(f"sqlite:{store}")
     reader = GraphReader(opened, ChunkGrid(grid.chunks, grid.layer_id_bits, grid.spatial_bits))
     parent = {int(k): ids_from(v)[0] for (k, _, q), v in cells.items() if q == b"parents"}
-    for node in list(parent)[:5]:
-        root = node
-        while root in parent:
-            root = parent[root]
-        assert reader.root(node) == root
-        assert reader.parent(root) is None
-        below = {n for n in parent if n >> (64 - grid.layer_id_bits) == 1 and _root(parent, n) == root}
-        assert set(reader.leaves(root).tolist()) == below
-    for (key, family, qualifier), value in cells.items():
-        if qualifier == b"children":
-            assert reader.children(int(key)).tolist() == ids_from(value)
-        elif family in ("3", "4"):
-            read = reader.cross_edges if family == "4" else reader.atomic_cross_edges
-            pairs = read(int(key))[int(qualifier.rpartition(b"_")[2])]
-            assert [tuple(pair) for pair in pairs.tolist()] == pairs_from(value)
+    nodes = sorted(parent)
+    roots = [_root(parent, node) for node in nodes]
+    assert reader.roots(nodes).tolist() == roots
+    assert reader.parents(nodes).tolist() == [parent[node] for node in nodes]
+    tops = sorted(set(roots))
+    assert not reader.parents(tops).any()
+    leaves = dict(zip(tops, reader.leaves(tops), strict=True))
+    for root in tops:
+        below = {n for n in nodes if n >> (64 - grid.layer_id_bits) == 1 and _root(parent, n) == root}
+        assert set(leaves[root].tolist()) == below
+    assert reader.sizes(tops).tolist() == [leaves[root].size for root in tops]
+    assert [i for some in reader.root_ids() for i in some.tolist()] == tops
+    children = {int(key): ids_from(v) for (key, _, q), v in cells.items() if q == b"children"}
+    asked = list(children)[::-1]
+    found = dict(zip(asked, reader.children(asked), strict=True))
+    assert {node: ids.tolist() for node, ids in found.items()} == children
+    for read, of_family in ((reader.cross_edges, "4"), (reader.atomic_cross_edges, "3")):
+        edges = read(asked)
+        pairs = zip(edges.node.tolist(), edges.layer.tolist(), edges.pairs.tolist(), strict=True)
+        assert {(asked[at], k, *pair) for at, k, pair in pairs} == {
+            (int(key), int(q.rpartition(b"_")[2]), *pair)
+            for (key, family, q), value in cells.items()
+            if family == of_family
+            for pair in pairs_from(value)
+        }
     opened.close()
 
 

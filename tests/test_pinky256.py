@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from beam_ingest.dataset import Dataset
-from beam_ingest.format.meta import encode_meta
+from beam_ingest.ingest.meta import encode_meta
 from beam_ingest.inputs.components import Mapping, decode_components
 from beam_ingest.inputs.edges import Edges, decode_chunk_edges
 from tests.graphs import comparable, ingest, pinky256, read_cells

@@ -23,9 +23,10 @@ from beam_ingest.cli import main
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.format import table
-from beam_ingest.ingest.job import check_resumable, make_job, start_job
+from beam_ingest.ingest.job import make_job, start_job
 from beam_ingest.runners.run import run_job
 from beam_ingest.stages.sink import FLUSH_SECONDS
+from beam_ingest.stages.start import check_resumable
 from tests.conftest import COUNTS, GRID, Cli, graph_cells, small_dataset, store_of, supervoxel
 from tests.graphs import comparable, read_cells, timestamps
 from tests.oracle.cells import Cells

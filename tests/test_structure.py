@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "beam_ingest"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
-    ("version", "redact", "file_kind"),
+    ("version", "redact", "file_kind", "interrupt"),
     ("errors",),
     ("halt", "document", "arrays"),
     ("format",),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.format import table
-from beam_ingest.format.meta import encode_meta
+from beam_ingest.ingest.meta import encode_meta
 from beam_ingest.stages.coding import WriteUnit, WriteUnitCoder, pack_blobs, unpack_blobs
 from beam_ingest.stages.progress import Counts
 from tests.columns import listed, values

@@ -10,7 +10,7 @@ from beam_ingest.checks.regions import bucket_location, is_within
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.files import FileError, local_path
-from beam_ingest.ingest.job import IngestJob, missing_folders, missing_keys
+from beam_ingest.ingest.job import IngestJob
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.stores import store_url
 from beam_ingest.stores.access import READING, folder_fault, store_access
@@ -36,7 +36,7 @@ def configured_job(
       findings: where everything that is wrong goes.
       app_profile: ``--bigtable-app-profile``.
     """
-    faults = missing_keys(dataset, raw) + missing_folders(dataset, raw)
+    faults = dataset.missing_keys(raw) + dataset.missing_folders(raw)
     place, grid, resolution = "", None, (1.0, 1.0, 1.0)
     try:
         place = store_url(dataset, _GRAPH_ID, store, app_profile)
@@ -51,7 +51,7 @@ def configured_job(
     if raw and not dataset.edges:
         findings.note("no data_source.EDGES: servers find no edges there, and cannot split")
     findings.problem(CONFIGURATION, *(Case(line, dataset.path) for line in faults), count=len(faults))
-    if grid is None or missing_keys(dataset, raw):
+    if grid is None or dataset.missing_keys(raw):
         return None
     return IngestJob(_GRAPH_ID, dataset, grid, resolution, place, raw=raw)
 

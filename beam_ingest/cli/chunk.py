@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.sizes import size
-from beam_ingest.cli.status import read_graph
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
 from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
@@ -26,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = Dataset.from_file(arguments.dataset)
     url = graph_place(arguments, dataset)
     store = open_store(url)
-    options = read_graph(store, arguments.graph_id).options
+    options = progress.read_graph(store, arguments.graph_id).options
     job = replace(make_job(arguments.graph_id, dataset, url, **options), test=False)
     layer, coords = arguments.layer, (arguments.x, arguments.y, arguments.z)
     _check_place(job, layer, coords)

@@ -15,13 +15,12 @@ from beam_ingest.cli.log import logged
 from beam_ingest.cli.temporary import temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, StoppedError, SubmitError
-from beam_ingest.format.splits import check_tablets
 from beam_ingest.ingest.job import IngestJob, make_job, start_job
 from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
 from beam_ingest.runners.run import Submission, check_options, default_workers, is_local, run_job, submit_job
 from beam_ingest.stages import progress
 from beam_ingest.stages.removal import check_removable
-from beam_ingest.stages.scope import Scope
+from beam_ingest.stages.splits import check_tablets
 from beam_ingest.stores import Store, store_url
 from beam_ingest.stores.routing import read_routing
 
@@ -52,7 +51,7 @@ def _started(arguments: argparse.Namespace, job: IngestJob, options: dict[str, A
         return 0
     job = start(job)
     store = job.open_store()
-    if job.resume and progress.is_finished(store, Scope(job.grid, job.test)):
+    if job.resume and progress.is_finished(store, job.scope):
         print(f"graph {job.graph_id} is complete already: nothing to resume")
         return 0
     if is_dataflow(options):
@@ -122,7 +121,7 @@ def _build(job: IngestJob, store: Store, options: dict[str, Any], begun: float) 
     except KeyboardInterrupt:
         raise StoppedError(f"interrupted; --resume finishes graph {job.graph_id}") from None
     status = display.layers()
-    if not progress.is_complete(status, Scope(job.grid, job.test)):
+    if not progress.is_complete(status, job.scope):
         raise BeamIngestError(
             f"graph {job.graph_id}: the run ended before every chunk was built; --resume finishes it"
         )

@@ -15,13 +15,14 @@ from beam_ingest.cli.template import parameters
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError, SubmitError
 from beam_ingest.files import Folder
-from beam_ingest.ingest.job import IngestJob, check_resumable
+from beam_ingest.ingest.job import IngestJob
 from beam_ingest.runners import flex
 from beam_ingest.runners.dataflow import check_places, console_url, labels, read_region_clusters
 from beam_ingest.runners.settings import Settings
 from beam_ingest.stages import progress
 from beam_ingest.stages.failures import summarise
 from beam_ingest.stages.removal import refuse_existing
+from beam_ingest.stages.start import check_resumable
 from beam_ingest.stores.identity import who
 
 

@@ -13,7 +13,7 @@ from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.sizes import size
 from beam_ingest.cli.streams import reader_left
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import StoreError, UnavailableError
+from beam_ingest.errors import UnavailableError
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.runners.settings import Settings
 from beam_ingest.stages import progress
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         if job and not job.ended and not store.exists():
             print("the launcher has not made the table yet")
             return 0
-    manifest = read_graph(store, arguments.graph_id)
+    manifest = progress.read_graph(store, arguments.graph_id)
     # As the graph was begun: the dataset file may be another by now.
     begun = Dataset.from_text(manifest.dataset, dataset.path)
     grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
@@ -69,20 +69,6 @@ def _show_job(settings: Settings, place: str) -> DataflowJob | None:
         print(f"job     : {error}", flush=True)
         return None
     return job
-
-
-def read_graph(store: Store, graph_id: str) -> progress.Manifest:
-    """The manifest of a graph that is there.
-
-    Raises:
-      StoreError: when it is not, or the store holds another one.
-    """
-    if not store.exists():
-        raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
-    manifest = progress.read_manifest(store)
-    if manifest.graph_id != graph_id:
-        raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {graph_id}")
-    return manifest
 
 
 class Speed:

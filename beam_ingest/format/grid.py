@@ -18,9 +18,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from beam_ingest.arrays import Ids as Ids
 from beam_ingest.errors import ConfigError
 
-Ids: TypeAlias = npt.NDArray[np.uint64]
 Layers: TypeAlias = npt.NDArray[np.uint8]
 Coords: TypeAlias = npt.NDArray[np.int64]
 Coordinates: TypeAlias = tuple[int, int, int]

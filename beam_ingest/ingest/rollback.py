@@ -1,4 +1,4 @@
-"""Taking chunks back: removing what was written of them, so that a resumed job builds them anew."""
+"""Taking chunks back: removing what was written of them, so that a resumed job builds them again."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import numpy as np
 
 from beam_ingest.format import table
 from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid
-from beam_ingest.stages import progress
+from beam_ingest.stages import failures, progress
+from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.removal import remove_graph
 from beam_ingest.stages.scope import BLOCK_LAYER
+from beam_ingest.stages.start import make_table
 from beam_ingest.stores.base import Store
 
 _REACH = 2
-"""Blocks around one whose chunks contradict each other that mending may change: the other chunk is in
+"""Blocks around one whose chunks contradict each other that correct files may change: the other chunk is in
 the next block, and the block next to that one knows its nodes by name."""
 _KEYS_PER_REMOVAL = 1000
 
 
 def blocks_around(grid: ChunkGrid, blocks: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """The blocks that change when files of chunks in or next to `blocks` are mended."""
+    """The blocks that change when files of chunks in or next to `blocks` are corrected."""
     steps = np.arange(-_REACH, _REACH + 1)
     cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     around = np.unique((np.array(list(blocks))[:, None] + cube).reshape(-1, 3), axis=0)
@@ -40,3 +43,25 @@ def clear_block(store: Store, grid: ChunkGrid, block: tuple[int, int, int]) -> N
         for start in range(0, len(keys), _KEYS_PER_REMOVAL):
             store.delete_rows(keys[start : start + _KEYS_PER_REMOVAL])
         store.delete_rows([table.counter_key(chunk)])
+
+
+def take_back(job: StageJob, store: Store, manifest: progress.Manifest, tablets: int | None) -> None:
+    """Remove what was written of chunks whose files contradict each other: correct ones will change them."""
+    contradictions = {
+        (failure.layer, failure.coords)
+        for failure in failures.read_failures(store, job.grid.chunk_id(BLOCK_LAYER, (0, 0, 0)))
+    }
+    if any(layer != BLOCK_LAYER or layer == job.grid.root_layer for layer, _ in contradictions):
+        _clear(job, store, manifest.timestamp, tablets)
+    elif contradictions:
+        for block in blocks_around(job.grid, [coords for _, coords in contradictions]):
+            clear_block(store, job.grid, block)
+
+
+def _clear(job: StageJob, store: Store, timestamp: int, tablets: int | None) -> None:
+    """Remove all but what the job began with."""
+    kept = store.read_rows([table.META_KEY, table.VERSION_KEY, progress.MANIFEST_KEY])
+    cells = [table.single(name, key, cell.value) for key, row in kept.items() for name, cell in row.items()]
+    splits = job.splits(tablets)
+    remove_graph(store)
+    make_table(store, splits, cells, timestamp)

@@ -5,7 +5,9 @@ A file is a ``ChunkComponentsMsg``: size, ids…, size, ids… Ids of face-neigh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,8 @@ from google.protobuf.message import DecodeError
 
 from beam_ingest.arrays import find
 from beam_ingest.errors import InputError
-from beam_ingest.format.grid import Ids
+from beam_ingest.files import Folder, resolve
+from beam_ingest.format.grid import Coordinates, Ids, chunk_name
 from beam_ingest.inputs.messages import ChunkComponentsMsg, has_unknown_fields
 from beam_ingest.inputs.varints import decode_varints, only_field
 
@@ -40,6 +43,19 @@ class Mapping:
     def empty(cls) -> Mapping:
         """The mapping of a chunk in which nothing was joined."""
         return cls(np.empty(0, np.uint64), np.empty(0, np.int64))
+
+    @classmethod
+    def from_components(cls, components: Iterable[Iterable[int]]) -> Mapping:
+        """The mapping of components that are given as supervoxel ids.
+
+        >>> Mapping.from_components([[30, 10], [20]]).components.tolist()
+        [0, 1, 0]
+        """
+        parts = [np.fromiter(component, np.uint64) for component in components]
+        ids = np.concatenate([np.empty(0, np.uint64), *parts])
+        numbers = np.repeat(np.arange(len(parts)), [part.size for part in parts])
+        order = np.argsort(ids)
+        return cls(ids[order], numbers[order])
 
     def component_of(self, supervoxels: Ids) -> npt.NDArray[np.int64]:
         """The component of each of `supervoxels`, shape (n,), int64; -1 for unmapped ones."""
@@ -140,3 +156,33 @@ def _walked_starts(
         sizes.append(size)
         at += 1 + size
     return np.array(starts, np.int64), np.array(sizes, np.int64)
+
+
+def write_components(folder: str | Path, coords: Coordinates, mapping: Mapping) -> None:
+    """Write the components file of a chunk.
+
+    Args:
+      folder: ``data_source.COMPONENTS``: a path, or a URL that cloud-files knows.
+      coords: the chunk's coordinates.
+      mapping: components of the chunk's supervoxels and of those of its face neighbours.
+
+    Raises:
+      FileError: when it cannot be written.
+    """
+    Folder(resolve(str(folder))).write({components_file_name(coords): encode_components(mapping)})
+
+
+def read_components(folder: str | Path, coords: Coordinates) -> Mapping | None:
+    """The components in a chunk's file; None when there is no file.
+
+    Args:
+      folder: ``data_source.COMPONENTS``: a path, or a URL that cloud-files knows.
+      coords: the chunk's coordinates.
+
+    Raises:
+      FileError: when the file cannot be read.
+      InputError: when it is damaged.
+    """
+    place, name = Folder(resolve(str(folder))), components_file_name(coords)
+    (content,) = place.read([name])
+    return None if content is None else decode_components(content, place.path(name), chunk_name(coords))

@@ -12,6 +12,7 @@ In the last two the first supervoxel is the chunk's own.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ import zstandard
 from google.protobuf.message import DecodeError
 
 from beam_ingest.errors import InputError
-from beam_ingest.files import Folder
-from beam_ingest.format.grid import Ids
+from beam_ingest.files import Folder, resolve
+from beam_ingest.format.grid import Coordinates, Ids, chunk_name
 from beam_ingest.inputs.messages import ChunkEdgesMsg, has_unknown_fields
 
 MAX_EDGES_BYTES = 1 << 30
@@ -160,3 +161,33 @@ def _decompress(data: bytes, file: str, chunk: str) -> bytes:
     if stream.unused_data or start + _SLICE < len(data):
         raise InputError(file, chunk, "one zstd frame", "more bytes after its end")
     return b"".join(pieces)
+
+
+def write_edges(folder: str | Path, coords: Coordinates, edges: ChunkEdges) -> None:
+    """Write the edges file of a chunk.
+
+    Args:
+      folder: ``data_source.EDGES``: a path, or a URL that cloud-files knows.
+      coords: the chunk's coordinates.
+      edges: its edges, with the chunk's own supervoxel first in those that leave it.
+
+    Raises:
+      FileError: when it cannot be written.
+    """
+    edges_folder(resolve(str(folder))).write({edges_file_name(coords): encode_chunk_edges(edges)})
+
+
+def read_edges(folder: str | Path, coords: Coordinates) -> ChunkEdges | None:
+    """The edges of a chunk as its file lists them; None when there is no file.
+
+    Args:
+      folder: ``data_source.EDGES``: a path, or a URL that cloud-files knows.
+      coords: the chunk's coordinates.
+
+    Raises:
+      FileError: when the file cannot be read.
+      InputError: when it is damaged.
+    """
+    place, name = edges_folder(resolve(str(folder))), edges_file_name(coords)
+    (content,) = place.read([name])
+    return None if content is None else decode_chunk_edges(content, place.path(name), chunk_name(coords))

@@ -15,8 +15,8 @@ import numpy as np
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
-from beam_ingest.files import FileError, Folder, silence_cloud_files
-from beam_ingest.format.grid import ChunkGrid, Ids
+from beam_ingest.files import FileError, Folder, first_line, silence_cloud_files
+from beam_ingest.format.grid import ChunkGrid, Coords, Ids
 
 
 @dataclass(frozen=True)
@@ -149,14 +149,56 @@ def read_labels(url: str, chunk_size: tuple[int, int, int], coords: tuple[int, i
                 except EmptyVolumeException:
                     absent += 1
     except ImportError as error:
-        raise UndecodableError(f"{url}: {_first_line(error)}") from error
+        raise UndecodableError(f"{url}: {first_line(error)}") from error
     except Exception as error:  # every protocol has its own
         raise FileError(
-            f"{url}: the voxels of chunk {'_'.join(map(str, coords))}: {_first_line(error)}"
+            f"{url}: the voxels of chunk {'_'.join(map(str, coords))}: {first_line(error)}"
         ) from error
     ids = np.array(sorted({int(label) for label in found} - {0}), np.uint64)
     return Labels(ids, int(np.prod(last - first)), absent)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def read_supervoxels(url: str, chunk_size: tuple[int, int, int], positions: Coords) -> Ids:
+    """The label at each position of the precomputed volume at `url`, at mip 0.
+
+    Positions are read chunk by chunk, in a box around those of each.
+
+    Args:
+      url: the volume.
+      chunk_size: voxels of a chunk along x, y and z.
+      positions: in the volume's own coordinates, with its offset, shape (n, 3).
+
+    Returns:
+      Labels, shape (n,), uint64; 0 where a block is not stored.
+
+    Raises:
+      ConfigError: when a position is outside the volume.
+      FileError: when voxels are there but cannot be read.
+    """
+    from cloudvolume import Bbox, CloudVolume  # slow
+
+    silence_cloud_files()
+    found = np.zeros(len(positions), np.uint64)
+    if not len(positions):
+        return found
+    try:
+        volume = CloudVolume(url, mip=0, progress=False, fill_missing=True)
+        begin, end = np.array(volume.bounds.minpt), np.array(volume.bounds.maxpt)
+    except Exception as error:  # every protocol has its own
+        raise FileError(f"{url}: {first_line(error)}") from error
+    outside = np.flatnonzero(((positions < begin) | (positions >= end)).any(axis=1))
+    if outside.size:
+        raise ConfigError(
+            f"position {positions[outside[0]].tolist()}: expected one within {begin.tolist()} to "
+            f"{end.tolist()} of {url}"
+        )
+    chunks, chunk_of = np.unique((positions - begin) // chunk_size, axis=0, return_inverse=True)
+    for number in range(len(chunks)):
+        at = np.flatnonzero(chunk_of.reshape(-1) == number)
+        low, high = positions[at].min(axis=0), positions[at].max(axis=0) + 1
+        try:
+            labels = np.asarray(volume.download(Bbox(low, high), mip=0))[..., 0]
+        except Exception as error:
+            raise FileError(f"{url}: {first_line(error)}") from error
+        found[at] = labels[tuple((positions[at] - low).T)]
+    return found

@@ -12,7 +12,6 @@ from beam_ingest.files import local_path
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.redact import redacted
 from beam_ingest.stages.machines import vcpus
-from beam_ingest.stages.scope import Scope
 from beam_ingest.version import __version__
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def max_workers(job: IngestJob, machine_type: str, nodes: int) -> int:
       nodes: Bigtable nodes, or 0 if that is not known.
     """
     count = vcpus(machine_type)
-    blocks = Scope(job.grid, job.test).most_blocks_read
+    blocks = job.scope.most_blocks_read
     most = -(-blocks // (BLOCKS_PER_VCPU * count))
     if nodes:
         # Workers read and compute about as long as they write, so twice as many as can write at once.

@@ -349,3 +349,17 @@ def read_manifest(store: Store) -> Manifest:
             f"{store.place}: its manifest is damaged, or of another version of beam-ingest; "
             "--overwrite builds the graph from scratch"
         ) from None
+
+
+def read_graph(store: Store, graph_id: str) -> Manifest:
+    """The manifest of a graph that is there.
+
+    Raises:
+      StoreError: when it is not, or the store holds another one.
+    """
+    if not store.exists():
+        raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
+    manifest = read_manifest(store)
+    if manifest.graph_id != graph_id:
+        raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {graph_id}")
+    return manifest

@@ -15,9 +15,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_ingest import halt
 from beam_ingest.errors import HopelessError, InputChangedError
-from beam_ingest.ingest.job import IngestJob
 from beam_ingest.stages import progress
 from beam_ingest.stages.coding import WriteUnit
+from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.process import PerProcess, Tally
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stores import Store, WriteReport
@@ -45,7 +45,7 @@ class Write(beam.PTransform):  # type: ignore[misc]
       layer: for the counters' name.
     """
 
-    def __init__(self, job: IngestJob, layer: int) -> None:
+    def __init__(self, job: StageJob, layer: int) -> None:
         super().__init__()
         self._job = job
         self._layer = layer
@@ -72,7 +72,7 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 @beam.typehints.with_input_types(WriteUnit)
 @beam.typehints.with_output_types(Counts)
 class _WriteUnits(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, job: IngestJob, layer: int) -> None:
+    def __init__(self, job: StageJob, layer: int) -> None:
         self._job = job
         self._namespace = namespace = f"Layer {layer}"
         self._counters = {

@@ -89,8 +89,18 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def read_rows(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
-        """The rows of `keys` that are there."""
+    def read_rows(
+        self, keys: Sequence[bytes], columns: Sequence[ColumnName] | None = None
+    ) -> dict[bytes, Row]:
+        """The rows of `keys` that are there, with all columns or with some of `columns`."""
+
+    @abstractmethod
+    def existing(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of `keys` that have a row; no values are read."""
+
+    @abstractmethod
+    def keys(self, start: bytes, end: bytes) -> Iterator[bytes]:
+        """Keys of the rows with start <= key < end, ascending; no values are read."""
 
     @abstractmethod
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:

@@ -25,13 +25,13 @@ from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigtable
 from google.cloud.bigtable import column_family, row_filters
-from google.cloud.bigtable.row_set import RowSet
 from google.cloud.bigtable_v2.types import MutateRowsResponse
 from google.cloud.environment_vars import BIGTABLE_EMULATOR
 
 from beam_ingest.errors import StoreError
 from beam_ingest.format.table import FAMILIES, Cells, ColumnName
 from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
+from beam_ingest.stores.filters import columns_filter, row_set
 from beam_ingest.stores.flow import FEATURES, limiter_of
 from beam_ingest.stores.mutate_rows import Batch, encode_batches, encode_head
 
@@ -282,11 +282,16 @@ class BigtableStore(Store):
                         f"{where}: it has more than the {ROW_BYTES} bytes that Bigtable takes in a row"
                     )
 
-    def read_rows(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
-        rows = RowSet()
-        for key in keys:
-            rows.add_row_key(key)
-        return dict(self._read(row_set=rows)) if keys else {}
+    def read_rows(
+        self, keys: Sequence[bytes], columns: Sequence[ColumnName] | None = None
+    ) -> dict[bytes, Row]:
+        return dict(self._read(columns, row_set=row_set(keys))) if keys else {}
+
+    def existing(self, keys: Sequence[bytes]) -> set[bytes]:
+        return set(self._keys(row_set=row_set(keys))) if keys else set()
+
+    def keys(self, start: bytes, end: bytes) -> Iterator[bytes]:
+        return self._keys(start_key=start, end_key=end)
 
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         return self._read(start_key=start, end_key=end)
@@ -321,9 +326,17 @@ class BigtableStore(Store):
     def give_up(self) -> None:
         self._given_up.set()
 
-    def _read(self, **which: Any) -> Iterator[tuple[bytes, Row]]:
+    def _keys(self, **which: Any) -> Iterator[bytes]:
+        with self._errors("read"):
+            one, bare = row_filters.CellsRowLimitFilter(1), row_filters.StripValueTransformerFilter(True)
+            for row in self._open().read_rows(filter_=row_filters.RowFilterChain([one, bare]), **which):
+                yield row.row_key
+
+    def _read(self, columns: Sequence[ColumnName] | None = None, **which: Any) -> Iterator[tuple[bytes, Row]]:
         with self._errors("read"):
             newest = row_filters.CellsColumnLimitFilter(1)
+            if columns is not None:
+                newest = row_filters.RowFilterChain([newest, columns_filter(columns)])
             rows = self._open().read_rows(filter_=newest, **which)
             try:
                 for row in rows:

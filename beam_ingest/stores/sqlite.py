@@ -164,12 +164,31 @@ class SQLiteStore(Store):
                 raise
         return WriteReport()
 
-    def read_rows(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
+    def read_rows(
+        self, keys: Sequence[bytes], columns: Sequence[ColumnName] | None = None
+    ) -> dict[bytes, Row]:
+        chosen, names = "", []
+        if columns is not None:
+            chosen = f" AND (family, qualifier) IN (VALUES {', '.join(['(?, ?)'] * len(columns))})"
+            names = [part for column in columns for part in column]
         rows: dict[bytes, Row] = {}
-        for start in range(0, len(keys), _KEYS_PER_QUERY):
-            some = keys[start : start + _KEYS_PER_QUERY]
-            rows.update(self._rows(_one_of(some), some))
+        for some in _queries(keys):
+            rows.update(self._rows(_one_of(some) + chosen, [*some, *names]))
         return rows
+
+    def existing(self, keys: Sequence[bytes]) -> set[bytes]:
+        found: set[bytes] = set()
+        with self._errors("read"):
+            for some in _queries(keys):
+                rows = self._execute(f"SELECT DISTINCT row_key FROM cells WHERE {_one_of(some)}", some)
+                found.update(key for (key,) in rows)
+        return found
+
+    def keys(self, start: bytes, end: bytes) -> Iterator[bytes]:
+        with self._errors("read"):
+            select = f"SELECT DISTINCT row_key FROM cells WHERE {_RANGE} ORDER BY row_key"
+            for (key,) in self._execute(select, (start, end)):
+                yield key
 
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         return self._rows(_RANGE, (start, end))
@@ -204,7 +223,7 @@ class SQLiteStore(Store):
             self._connection.close()
             self._connection = None
 
-    def _rows(self, where: str, parameters: Sequence[bytes]) -> Iterator[tuple[bytes, Row]]:
+    def _rows(self, where: str, parameters: Sequence[object]) -> Iterator[tuple[bytes, Row]]:
         with self._errors("read"):
             found = self._execute(_SELECT + where + _ORDER, parameters)
             for key, group in groupby(found, key=itemgetter(0)):
@@ -248,7 +267,7 @@ class SQLiteStore(Store):
             self._file = self._file_now()
         return self._connection
 
-    def _execute(self, statement: str, parameters: Sequence[bytes] = ()) -> sqlite3.Cursor:
+    def _execute(self, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         """Execute a statement; while somebody else has the file locked, say so and wait, but not for ever."""
         told, seen = False, 0
         give_up = time.monotonic() + _WAIT_SECONDS
@@ -288,6 +307,11 @@ class SQLiteStore(Store):
 
     def __getstate__(self) -> dict[str, object]:
         return {"_path": self._path, "_connection": None, "_file": None}
+
+
+def _queries(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Keys in as many parts as there are queries to make."""
+    return (keys[start : start + _KEYS_PER_QUERY] for start in range(0, len(keys), _KEYS_PER_QUERY))
 
 
 def _one_of(keys: Sequence[bytes]) -> str:

@@ -108,9 +108,18 @@ def test_test_run_and_reader(
     job = make_job("part", opened, store_url(opened, "part"))
     reader = GraphReader(store, job.grid)
     (node, *_) = (int(k) for k, _, q in found if q == b"children" and int(k) >> 56 == 3)
-    leaves = reader.leaves(node).tolist()
-    assert leaves
-    assert {reader.parent(reader.parent(leaf) or 0) for leaf in leaves} == {node}
+    (leaves,) = reader.leaves([node])
+    assert leaves.size
+    assert set(reader.parents(reader.parents(leaves)).tolist()) == {node}
+    assert reader.roots(leaves).tolist() == [node] * leaves.size  # of a test, the highest that is written
+    assert reader.exist([node, node + 10**6]).tolist() == [True, False]
+    assert [i for some in reader.nodes(2, (0, 0, 0)) for i in some.tolist()] == sorted(
+        int(k)
+        for k, _, q in found
+        if q == b"children" and int(k) >> 38 == job.grid.chunk_id(2, (0, 0, 0)) >> 38
+    )
+    edges = reader.cross_edges(sorted({int(k) for k, f, _ in found if f == "4"}))
+    assert len(edges.pairs)
     store.close()
 
 

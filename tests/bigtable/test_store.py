@@ -15,9 +15,9 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.format import table
 from beam_ingest.format.grid import ChunkGrid
-from beam_ingest.format.splits import MOST_TABLETS, check_tablets, split_keys, tablet_count
 from beam_ingest.format.table import Column
 from beam_ingest.stages.scope import Scope
+from beam_ingest.stages.splits import MOST_TABLETS, check_tablets, split_keys, tablet_count
 from beam_ingest.stores import bigtable as product
 from beam_ingest.stores import open_store, store_url
 from beam_ingest.stores.bigtable import BigtableStore

@@ -14,7 +14,7 @@ from beam_ingest.ingest.pipeline.read_raw import ReadRaw
 from beam_ingest.ingest.pipeline.stop import StopIfFailed, forget_failures
 from beam_ingest.stages.machines import SERVICE_MACHINE_TYPE, SERVICE_THREADS, Workers
 from beam_ingest.stages.progress import Counts
-from beam_ingest.stages.scope import BLOCK_LAYER, Scope
+from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import all_written
 
 
@@ -55,7 +55,7 @@ def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> b
     output = begin | "Plan" >> PlanBlocks(job) | "Layer 2" >> AtomicLayer(job, read)
     families = [output.families]
     workers = _workers_to_tell(begin if isinstance(begin, beam.Pipeline) else begin.pipeline)
-    for layer in Scope(job.grid, job.test).layers:
+    for layer in job.scope.layers:
         parents = ParentLayer(job, layer, output.written)
         if workers:
             needed = worker_bytes(job.grid, job.dataset.chunk_size, layer, workers)

@@ -31,7 +31,7 @@ from beam_ingest.stages.coding import (
 )
 from beam_ingest.stages.failures import Failure
 from beam_ingest.stages.progress import Counts
-from beam_ingest.stages.scope import BLOCK_LAYER, Scope
+from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import Write, all_written
 
 _MESSAGES, _FAMILIES, _UNITS = "messages", "families", "units"
@@ -61,7 +61,7 @@ class PlanBlocks(beam.PTransform):  # type: ignore[misc]
 
     def __init__(self, job: IngestJob) -> None:
         super().__init__()
-        self._scope = Scope(job.grid, job.test)
+        self._scope = job.scope
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
         """Apply the transform to the pipeline."""
@@ -99,7 +99,7 @@ class ReadBlocks(beam.DoFn):  # type: ignore[misc]
 
     def __init__(self, job: IngestJob) -> None:
         self._builder = Builder(job)
-        self._scope = Scope(job.grid, job.test)
+        self._scope = job.scope
 
     def process(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Read one block."""
@@ -167,7 +167,7 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         self._job = job
         self._layer = layer
         self._builder = Builder(job)
-        self._scope = Scope(job.grid, job.test)
+        self._scope = job.scope
         self._chunks = beam.metrics.Metrics.counter(f"Layer {layer}", "chunks")
         self._group_bytes = beam.metrics.Metrics.distribution(f"Layer {layer}", "group_bytes")
 

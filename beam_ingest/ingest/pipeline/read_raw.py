@@ -45,7 +45,7 @@ from beam_ingest.stages.coding import (
     unpack_blobs,
 )
 from beam_ingest.stages.progress import Counts
-from beam_ingest.stages.scope import BLOCK_LAYER, Scope
+from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import Write, all_written
 
 _PAYLOADS, _FAILURES = "payloads", "failures"
@@ -85,7 +85,7 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
         assert job.dataset.agglomeration is not None
         assert job.dataset.data_version is not None
         self._job = job
-        self._scope = Scope(job.grid, job.test)
+        self._scope = job.scope
         self._folder = Folder(job.dataset.agglomeration)
         self._data_version = job.dataset.data_version
 
@@ -172,7 +172,7 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
         source = job.dataset
         assert source.agglomeration is not None
         self._job = job
-        self._scope = Scope(job.grid, job.test)
+        self._scope = job.scope
         self._path = Folder(source.agglomeration).path
         self._files = ServerFiles(source.edges, source.components, job.replace_files)
         self._stop_if_failed = StopIfFailed(job, ATOMIC_LAYER)

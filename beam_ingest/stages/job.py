@@ -1,0 +1,105 @@
+"""What the jobs of all stages have in common.
+
+A *stage* makes one product over the chunk grid: a graph, say. It consists of kernels (arrays to arrays),
+one Beam transform, and a command. Its job is a subclass of `StageJob`; with it come the table that keeps
+manifest, progress and failures (`beam_ingest.stages.progress`), starting and resuming
+(`beam_ingest.stages.start`), ``--test``, ``status``, ``failures``, every runner, and ``launch``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeVar
+
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import ConfigError
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.format.table import Cells
+from beam_ingest.stages.progress import Manifest, digest
+from beam_ingest.stages.scope import Scope
+from beam_ingest.stages.splits import split_keys, tablet_count
+from beam_ingest.stores import Store, open_store
+from beam_ingest.stores.names import check_table
+
+SomeJob = TypeVar("SomeJob", bound="StageJob")
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """One job of a stage; travels to the workers with every transform.
+
+    Attributes:
+      graph_id: the graph that is built, or that the stage belongs to.
+      dataset: what it is built from.
+      grid: the chunk grid.
+      resolution: size of a voxel in nanometres along x, y and z.
+      store: URL of the table (`beam_ingest.stores.store_url`).
+      test: write only the eight chunks at the centre, and their parent.
+      timestamp: of every cell, microseconds since 1970, whole milliseconds; 0 until it is started.
+      resume: chunks that are marked done are not written again.
+    """
+
+    stage: ClassVar[str] = ""
+    """The command that runs the stage."""
+
+    graph_id: str
+    dataset: Dataset
+    grid: ChunkGrid
+    resolution: tuple[float, float, float]
+    store: str
+    test: bool = False
+    timestamp: int = 0
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        check_table(self.graph_id, self.dataset.id_prefix)
+        if self.test and self.grid.layer_count < 4:
+            raise ConfigError(
+                f"{self.dataset.path}: --test takes eight chunks at the centre; this grid has no more"
+            )
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What changes the product, for the manifest: the options of the command by name."""
+        return {"test": self.test}
+
+    @property
+    def scope(self) -> Scope:
+        """Which chunks are read, built and written."""
+        return Scope(self.grid, self.test)
+
+    def splits(self, tablets: int | None) -> list[bytes]:
+        """Row keys at which a new table is divided, by the estimated number of rows if `tablets` is None."""
+        return split_keys(self.scope, tablet_count(self.scope) if tablets is None else tablets)
+
+    def first_cells(self) -> Cells:
+        """What a new table begins with, besides the manifest."""
+        return []
+
+    def begun(self: SomeJob, timestamp: int, overwrite: bool) -> SomeJob:
+        """The job when it starts from scratch."""
+        return replace(self, timestamp=timestamp)
+
+    def taken_up(self: SomeJob, manifest: Manifest) -> SomeJob:
+        """The job when it goes on with what an earlier one began."""
+        return replace(self, timestamp=manifest.timestamp, resume=True)
+
+    def take_back(self, store: Store, manifest: Manifest, tablets: int | None) -> None:
+        """Remove what an earlier attempt wrote and correct input will change; called before a resume."""
+
+    def manifest(self, program: str, tablets: int | None) -> Manifest:
+        """The manifest of the job, which has begun."""
+        return Manifest(
+            graph_id=self.graph_id,
+            dataset=self.dataset.text,
+            digest=digest(self.dataset.text),
+            chunks=self.grid.chunks,
+            options=self.options,
+            program=program,
+            timestamp=self.timestamp,
+            tablets=tablets,
+        )
+
+    def open_store(self) -> Store:
+        """Open the table's store."""
+        return open_store(self.store)
