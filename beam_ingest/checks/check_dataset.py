@@ -30,6 +30,7 @@ from beam_ingest.ingest.pipeline.layers import PlanBlocks
 from beam_ingest.kernels.symmetry import Rows
 from beam_ingest.stages.coding import KEYED_BYTES, encode_key
 from beam_ingest.stages.scope import BLOCK_LAYER
+from beam_ingest.stages.typed import Once, merging, typed
 
 REPORT_FILE = "findings.json"
 _ROWS = "rows"
@@ -64,21 +65,19 @@ class CheckDataset(beam.PTransform):  # type: ignore[misc]
         if job.ingest.raw:
             opened = blocks | "Open" >> _OpenRaw(job)
             found.append(opened[FINDINGS])
-            broken = opened[BROKEN] | "All broken" >> beam.CombineGlobally(broken_shards).with_output_types(
-                str
-            )
+            broken = opened[BROKEN] | "All broken" >> merging(broken_shards, str)
             marks = blocks | "Mark" >> beam.Map(lambda key: (key, b"")).with_output_types(KEYED_BYTES)
             groups = (marks, opened[PAYLOADS]) | "Meet" >> beam.Flatten() | "Group" >> beam.GroupByKey()
-            inspect = beam.ParDo(_InspectRaw(job), beam.pvalue.AsSingleton(broken))
+            inspect = beam.ParDo(_InspectRaw(job), beam.pvalue.AsSingleton(broken, default_value=""))
         else:
             groups, inspect = blocks, beam.ParDo(_InspectFiles(job))
         inspected = groups | "Inspect" >> inspect.with_outputs(_ROWS, FINDINGS)
-        inspected[_ROWS].element_type, inspected[FINDINGS].element_type = KEYED_BYTES, bytes
+        typed(inspected, {_ROWS: KEYED_BYTES, FINDINGS: bytes})
         compared = inspected[_ROWS] | "Pairs" >> beam.GroupByKey() | "Compare" >> beam.ParDo(_Compare(job))
         return (
             (*found, inspected[FINDINGS], compared)
             | "All findings" >> beam.Flatten()
-            | "Sum" >> beam.CombineGlobally(merge_encoded).with_output_types(bytes)
+            | "Sum" >> merging(merge_encoded, bytes)
             | "Report" >> beam.Map(_write_report, job).with_output_types(bytes)
         )
 
@@ -106,7 +105,7 @@ class _PlanSample(beam.PTransform):  # type: ignore[misc]
             | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
             | "Spread slabs" >> beam.Reshuffle()
             | "Blocks" >> beam.FlatMap(blocks).with_output_types(bytes)
-            | "Once" >> beam.Distinct()
+            | "Once" >> Once()
             | "Spread blocks" >> beam.Reshuffle()
         )
 
@@ -121,9 +120,7 @@ class _OpenRaw(beam.PTransform):  # type: ignore[misc]
     def expand(self, blocks: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         names = blocks | "Shards" >> PlanShards(self._job)
         opened = names | "Read" >> beam.ParDo(OpenShards(self._job)).with_outputs(PAYLOADS, FINDINGS, BROKEN)
-        opened[PAYLOADS].element_type, opened[FINDINGS].element_type = KEYED_BYTES, bytes
-        opened[BROKEN].element_type = str
-        return opened
+        return typed(opened, {PAYLOADS: KEYED_BYTES, FINDINGS: bytes, BROKEN: str})
 
 
 class _Inspect(beam.DoFn):  # type: ignore[misc]

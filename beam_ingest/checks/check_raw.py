@@ -28,6 +28,7 @@ from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
 from beam_ingest.stages.coding import decode_key, encode_key
 from beam_ingest.stages.scope import BLOCK_LAYER
+from beam_ingest.stages.typed import Once
 
 PAYLOADS, FINDINGS, BROKEN = "payloads", "findings", "broken"
 TOO_MANY = "*"
@@ -54,7 +55,7 @@ class PlanShards(beam.PTransform):  # type: ignore[misc]
         return (
             blocks
             | "Files" >> beam.FlatMap(_files_of_chunks, self._job).with_output_types(bytes)
-            | "Once" >> beam.Distinct()
+            | "Once" >> Once()
         )
 
 

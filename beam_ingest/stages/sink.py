@@ -20,6 +20,7 @@ from beam_ingest.stages.coding import WriteUnit
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.process import PerProcess, Tally
 from beam_ingest.stages.progress import Counts
+from beam_ingest.stages.typed import merging
 from beam_ingest.stores import Store, WriteReport
 
 FLUSH_BYTES = 4 << 20
@@ -56,7 +57,7 @@ class Write(beam.PTransform):  # type: ignore[misc]
             units
             | "Cells" >> beam.ParDo(_WriteUnits(self._job, self._layer))
             # A default for no units at all would take five more transforms and two more stages.
-            | "Total" >> beam.CombineGlobally(_sum).without_defaults()
+            | "Total" >> merging(_sum, Counts)
         )
 
 

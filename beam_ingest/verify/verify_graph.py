@@ -9,6 +9,7 @@ import apache_beam as beam
 from beam_ingest.files import Folder
 from beam_ingest.stages.coding import KEYED_BYTES, decode_key, encode_key
 from beam_ingest.stages.scope import BLOCK_LAYER
+from beam_ingest.stages.typed import merging, typed
 from beam_ingest.stores import Store
 from beam_ingest.verify.atomic import REPORTS, Output, VerifyChunks, VerifyFiles, report, tag_of, tagged
 from beam_ingest.verify.findings import Findings, merge_encoded
@@ -65,15 +66,13 @@ class VerifyGraph(beam.PTransform):  # type: ignore[misc]
         return (
             reports
             | "All findings" >> beam.Flatten()
-            | "Sum" >> beam.CombineGlobally(merge_encoded).with_output_types(bytes)
+            | "Sum" >> merging(merge_encoded, bytes)
             | "Report" >> beam.Map(_write_report, job).with_output_types(bytes)
         )
 
 
 def _typed(outputs: beam.pvalue.DoOutputsTuple, tags: Iterable[str]) -> beam.pvalue.DoOutputsTuple:
-    for tag in tags:
-        outputs[tag].element_type = bytes if tag == REPORTS else KEYED_BYTES
-    return outputs
+    return typed(outputs, {tag: bytes if tag == REPORTS else KEYED_BYTES for tag in tags})
 
 
 class _Spread(beam.PTransform):  # type: ignore[misc]

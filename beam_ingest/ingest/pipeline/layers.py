@@ -33,6 +33,7 @@ from beam_ingest.stages.failures import Failure
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import Write, all_written
+from beam_ingest.stages.typed import typed
 
 _MESSAGES, _FAMILIES, _UNITS = "messages", "families", "units"
 _BLOCKS_PER_SLAB = 512
@@ -154,10 +155,8 @@ def _build_and_write(
     elements: beam.PCollection, job: IngestJob, layer: int, build: beam.DoFn, *side_inputs: Any
 ) -> LayerOutput:
     built = elements | "Build" >> beam.ParDo(build, *side_inputs).with_outputs(_MESSAGES, _FAMILIES, _UNITS)
-    messages, families, units = built[_MESSAGES], built[_FAMILIES], built[_UNITS]
-    messages.element_type = families.element_type = KEYED_BYTES
-    units.element_type = WriteUnit
-    return LayerOutput(messages, families, units | "Write" >> Write(job, layer))
+    typed(built, {_MESSAGES: KEYED_BYTES, _FAMILIES: KEYED_BYTES, _UNITS: WriteUnit})
+    return LayerOutput(built[_MESSAGES], built[_FAMILIES], built[_UNITS] | "Write" >> Write(job, layer))
 
 
 class _BuildChunks(beam.DoFn):  # type: ignore[misc]

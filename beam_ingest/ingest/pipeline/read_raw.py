@@ -47,6 +47,7 @@ from beam_ingest.stages.coding import (
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import Write, all_written
+from beam_ingest.stages.typed import typed
 
 _PAYLOADS, _FAILURES = "payloads", "failures"
 _ABSENT = "absent"
@@ -68,11 +69,10 @@ class ReadRaw(beam.PTransform):  # type: ignore[misc]
         """Apply the transform to the keys of `PlanBlocks`."""
         job = self._job
         opened = blocks | "Open" >> beam.ParDo(_OpenShards(job)).with_outputs(_PAYLOADS, _FAILURES)
-        payloads, failures = opened[_PAYLOADS], opened[_FAILURES]
-        payloads.element_type, failures.element_type = KEYED_BYTES, WriteUnit
-        failed = failures | "Write failures" >> Write(job, ATOMIC_LAYER)
+        typed(opened, {_PAYLOADS: KEYED_BYTES, _FAILURES: WriteUnit})
+        failed = opened[_FAILURES] | "Write failures" >> Write(job, ATOMIC_LAYER)
         return (
-            payloads
+            opened[_PAYLOADS]
             | "Group" >> beam.GroupByKey()
             | "Assemble" >> beam.ParDo(_Assemble(job), all_written(failed))
         )
