@@ -113,13 +113,13 @@ cancel: named-graph settings ## Stop the Dataflow job of a graph: DATASET=... GR
 	@$(BIN)/beam-ingest cancel "$$GRAPH_ID" $${DATASET:+"$$DATASET"} --settings=$(SETTINGS)
 
 flink: install ## Get Apache Flink with Beam's job server, which some tests run on (needs Java and Maven)
-	@if test $(FLINK) -nt tests/flink/pom.xml; then :; \
+	@if test $(FLINK) -nt tests/runners/flink/pom.xml; then :; \
 	elif test -e $(FLINK) && ! ls $(FLINK)/beam-runners-flink-*.jar >/dev/null 2>&1; then \
 		echo "$(FLINK) is left as it is: make flink did not make it"; exit 1; \
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
 		echo "getting Apache Flink, 150 MB, from Maven Central, which takes a minute or two ..."; \
 		rm -rf $(FLINK) $(FLINK).part && \
-		mvn --batch-mode --quiet -Dstyle.color=never --file tests/flink/pom.xml dependency:copy-dependencies \
+		mvn --batch-mode --quiet -Dstyle.color=never --file tests/runners/flink/pom.xml dependency:copy-dependencies \
 			-DoutputDirectory=$(FLINK).part && touch $(FLINK).part && mv $(FLINK).part $(FLINK); \
 	else echo "no Java or no Maven: the tests on Flink will be skipped; install Java 17 and Maven from your package manager"; fi
 

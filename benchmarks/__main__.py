@@ -24,7 +24,7 @@ from benchmarks.datasets import CHUNK_SIZE, FOLDER, program, sample, warm
 from benchmarks.floor import Floor
 from benchmarks.process import Cost
 from benchmarks.stages import read_stages
-from tests.bigtable.emulator import Emulator
+from testing.emulator import Emulator
 
 Environment = dict[str, str]
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bigtable.emulator import find_emulator
-from tests.flink.engine import JARS, JOB_SERVER, Java, answers_grpc, free_port
+from testing.emulator import find_emulator
+from testing.flink import JARS, JOB_SERVER, Java, answers_grpc, free_port
 
 _BIN = Path(sys.executable).parent
 DEFAULT_RUNNER = "in-process"

@@ -30,8 +30,8 @@ from beam_ingest.ingest.build import Builder
 from beam_ingest.ingest.job import IngestJob, make_job
 from beam_ingest.stores.mutate_rows import encode_batches, encode_head
 from benchmarks.process import cpu_of_children
-from tests.bigtable.emulator import UNLIMITED, Emulator
-from tests.plain import build_all
+from testing.emulator import UNLIMITED, Emulator
+from testing.plain import build_all
 
 _TIMESTAMP = 1_700_000_000_000_000
 _TABLE = "projects/benchmark/instances/benchmark/tables/floor"

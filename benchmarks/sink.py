@@ -28,9 +28,9 @@ from beam_ingest.format.table import FAMILIES, Cells
 from beam_ingest.stores.bigtable import BigtableStore
 from benchmarks.datasets import FOLDER, sample
 from benchmarks.floor import plain_job
-from tests.bigtable.emulator import Emulator
-from tests.columns import listed
-from tests.plain import build_all
+from testing.columns import listed
+from testing.emulator import Emulator
+from testing.plain import build_all
 
 PROJECT, INSTANCE = "benchmark", "benchmark"
 TIMESTAMP = 1_000_000

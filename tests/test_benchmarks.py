@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bigtable.emulator import require_emulator
+from testing.emulator import require_emulator
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from beam_ingest.cli import main
 from tests.conftest import GRID, Cli, small_dataset, supervoxel
+from tests.inputs.test_bad_files import components_file, edges_file
 from tests.oracle.datasets import Chunk, Coords, OracleDataset, write
-from tests.test_bad_files import components_file, edges_file
 
 EVERY = sorted(small_dataset().chunks)
 SOME = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -11,8 +11,8 @@ import pytest
 
 from tests.checks import ALL, checked, lines, problems
 from tests.conftest import Cli, small_dataset, supervoxel
-from tests.oracle.datasets import Coords
-from tests.test_bad_files import (
+from tests.ingest.test_bad_pairs import NEIGHBOUR, SWAP, spoilt, without
+from tests.inputs.test_bad_files import (
     ANEW,
     BAD,
     BETWEEN,
@@ -33,7 +33,7 @@ from tests.test_bad_files import (
     group,
     ids,
 )
-from tests.test_bad_pairs import NEIGHBOUR, SWAP, spoilt, without
+from tests.oracle.datasets import Coords
 
 DAMAGED, WRONG_IDS = "damaged edges files", "edges files with ids that cannot be"
 DAMAGED_COMPONENTS, WRONG_COMPONENTS = "damaged components files", "components files with ids that cannot be"

@@ -16,9 +16,9 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.format.grid import ChunkGrid
 from tests.checks import ALL, checked, lines, problems
 from tests.conftest import GRID, Cli
-from tests.dataflow.conftest import storage  # noqa: F401  (a fixture)
-from tests.dataflow.jobs import BUCKET
-from tests.dataflow.storage import StorageEmulator
+from tests.runners.dataflow.conftest import storage  # noqa: F401  (a fixture)
+from tests.runners.dataflow.jobs import BUCKET
+from tests.runners.dataflow.storage import StorageEmulator
 
 NO_FIT = "a grid that does not fit the files"
 CONFIGURATION = "configuration"

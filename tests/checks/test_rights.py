@@ -13,14 +13,14 @@ from google.iam.v1.iam_policy_pb2 import TestIamPermissionsResponse as Granted
 
 from beam_ingest.checks.regions import is_within
 from beam_ingest.stores.access import PERMISSIONS, READING
-from tests.bigtable.conftest import emulator  # noqa: F401  (a fixture)
-from tests.bigtable.emulator import Emulator
+from testing.emulator import Emulator
 from tests.checks import checked, lines
 from tests.conftest import Cli
-from tests.dataflow.clusters import ClustersProxy
-from tests.dataflow.conftest import storage  # noqa: F401  (a fixture)
-from tests.dataflow.jobs import BUCKET, INSTANCE, PROJECT, REGION, SETTINGS, WORKER
-from tests.dataflow.storage import StorageEmulator
+from tests.runners.dataflow.clusters import ClustersProxy
+from tests.runners.dataflow.conftest import storage  # noqa: F401  (a fixture)
+from tests.runners.dataflow.jobs import BUCKET, INSTANCE, PROJECT, REGION, SETTINGS, WORKER
+from tests.runners.dataflow.storage import StorageEmulator
+from tests.stores.bigtable.conftest import emulator  # noqa: F401  (a fixture)
 
 MISSING, APART = "missing permissions", "inputs and table in different regions"
 TEST_PERMISSIONS = "/google.bigtable.admin.v2.BigtableInstanceAdmin/TestIamPermissions"

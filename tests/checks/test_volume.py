@@ -12,9 +12,9 @@ from cloudvolume.chunks import NEEDS_INSTALL
 
 from tests.checks import ALL, checked, lines, problems
 from tests.conftest import GRID, Cli
+from tests.inputs.test_bad_files import IN_CHUNK, edges_file, field, frame, group, ids
 from tests.oracle.datasets import load
 from tests.sample import files
-from tests.test_bad_files import IN_CHUNK, edges_file, field, frame, group, ids
 
 STRANGE = "supervoxels in the watershed box of another chunk"
 ABSENT = "supervoxels of edges that are not in the watershed"

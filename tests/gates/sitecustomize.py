@@ -1,4 +1,4 @@
-"""Imported by every Python with this folder in its path: makes it wait where tests.test_resume.Gate asks."""
+"""Imported by every Python with this folder in its path: waits where a Gate of the tests asks."""
 
 from __future__ import annotations
 
