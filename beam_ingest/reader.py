@@ -18,7 +18,7 @@ from beam_ingest.format import table
 from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coords, Ids
 from beam_ingest.format.table import ColumnName
 from beam_ingest.inputs.watershed import read_supervoxels
-from beam_ingest.stages import progress
+from beam_ingest.stages.manifest import read_graph
 from beam_ingest.stores import Store, open_store, store_url
 
 Missing: TypeAlias = Literal["raise", "zero"]
@@ -307,7 +307,7 @@ def open_graph(dataset: str | Path, graph_id: str, store: str | None = None) -> 
     """
     file = Dataset.from_file(dataset)
     opened = open_store(store_url(file, graph_id, store))
-    manifest = progress.read_graph(opened, graph_id)
+    manifest = read_graph(opened, graph_id)
     begun = Dataset.from_text(manifest.dataset, file.path)  # the file may have changed since
     return GraphReader(opened, ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits), begun)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import apache_beam as beam
 import numpy as np
@@ -24,17 +25,17 @@ from beam_ingest.checks.findings import Findings, merge_encoded
 from beam_ingest.checks.inspect import Inspector
 from beam_ingest.checks.listing import file_kinds, list_part, parts
 from beam_ingest.checks.pairs import compare, meeting_places
+from beam_ingest.checks.selection import Selection
 from beam_ingest.files import Folder
 from beam_ingest.ingest.build import Builder
-from beam_ingest.ingest.pipeline.layers import PlanBlocks
 from beam_ingest.kernels.symmetry import Rows
 from beam_ingest.stages.coding import KEYED_BYTES, encode_key
+from beam_ingest.stages.planning import Plan, PlanBlocks
 from beam_ingest.stages.scope import BLOCK_LAYER
-from beam_ingest.stages.typed import Once, merging, typed
+from beam_ingest.stages.typed import merging, typed
 
 REPORT_FILE = "findings.json"
 _ROWS = "rows"
-_PER_SLAB = 512
 
 
 class CheckDataset(beam.PTransform):  # type: ignore[misc]
@@ -60,7 +61,8 @@ class CheckDataset(beam.PTransform):  # type: ignore[misc]
             | "Spread parts" >> beam.Reshuffle()
             | "List" >> beam.Map(_list, job).with_output_types(bytes)
         )
-        blocks = begin | "Plan" >> (PlanBlocks(job.ingest) if job.selection.is_all else _PlanSample(job))
+        sample = Plan(job.selection.size, partial(_sampled_blocks, job.selection), bytes, once=True)
+        blocks = begin | "Plan" >> (PlanBlocks(job.ingest.scope) if job.selection.is_all else sample)
         found = [listed]
         if job.ingest.raw:
             opened = blocks | "Open" >> _OpenRaw(job)
@@ -82,32 +84,10 @@ class CheckDataset(beam.PTransform):  # type: ignore[misc]
         )
 
 
-class _PlanSample(beam.PTransform):  # type: ignore[misc]
-    """Keys of the blocks of the selected chunks and their neighbours, each once."""
-
-    def __init__(self, job: CheckJob) -> None:
-        super().__init__()
-        self._selection = job.selection
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
-        selection = self._selection
-
-        def slabs(_: bytes) -> Iterator[int]:
-            yield from range(0, selection.size, _PER_SLAB)
-
-        def blocks(first: int) -> Iterator[bytes]:
-            coords = selection.neighbourhood(selection.chunks(first, first + _PER_SLAB))
-            yield from map(encode_key, np.unique(selection.grid.chunk_ids(BLOCK_LAYER, coords >> 1)).tolist())
-
-        return (
-            begin
-            | "Start" >> beam.Impulse()
-            | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
-            | "Spread slabs" >> beam.Reshuffle()
-            | "Blocks" >> beam.FlatMap(blocks).with_output_types(bytes)
-            | "Once" >> Once()
-            | "Spread blocks" >> beam.Reshuffle()
-        )
+def _sampled_blocks(selection: Selection, first: int, end: int) -> Iterator[bytes]:
+    """Keys of the blocks of selected chunks and their neighbours."""
+    coords = selection.neighbourhood(selection.chunks(first, end))
+    return map(encode_key, np.unique(selection.grid.chunk_ids(BLOCK_LAYER, coords >> 1)).tolist())
 
 
 class _OpenRaw(beam.PTransform):  # type: ignore[misc]

@@ -60,8 +60,8 @@ def _failed(message: str, status: int) -> int:
 
 def _is_left_running() -> bool:
     """Whether threads of a run are left that do not end when asked, and would keep the process."""
-    run = sys.modules.get("beam_ingest.runners.run")
-    return run is not None and run.is_left_running()
+    local = sys.modules.get("beam_ingest.runners.local")
+    return local is not None and local.is_left_running()
 
 
 @contextmanager

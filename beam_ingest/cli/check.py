@@ -25,7 +25,9 @@ from beam_ingest.errors import BeamIngestError, ConfigError, RunError
 from beam_ingest.files import Folder
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
-from beam_ingest.runners.run import check_options, default_workers, is_local, reason, run_pipeline
+from beam_ingest.runners.options import check_options, default_workers, is_local
+from beam_ingest.runners.pipeline import run_pipeline
+from beam_ingest.runners.reasons import reason
 
 _WRONG, _MISCONFIGURED = 1, 2
 

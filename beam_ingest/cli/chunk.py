@@ -15,6 +15,7 @@ from beam_ingest.ingest.contradictions import Contradictions
 from beam_ingest.ingest.job import IngestJob, make_job
 from beam_ingest.ingest.replay import build_chunk, chunks_below, read_inputs
 from beam_ingest.stages import progress
+from beam_ingest.stages.manifest import read_graph
 from beam_ingest.stores import Store, open_store
 
 _SHOWN_FILES = 8
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = Dataset.from_file(arguments.dataset)
     url = graph_place(arguments, dataset)
     store = open_store(url)
-    options = progress.read_graph(store, arguments.graph_id).options
+    options = read_graph(store, arguments.graph_id).options
     job = replace(make_job(arguments.graph_id, dataset, url, **options), test=False)
     layer, coords = arguments.layer, (arguments.x, arguments.y, arguments.z)
     _check_place(job, layer, coords)

@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 from beam_ingest.cli.place import graph_place
 from beam_ingest.dataset import Dataset
-from beam_ingest.stages import progress
 from beam_ingest.stages.failures import read_failures
+from beam_ingest.stages.manifest import read_graph
 from beam_ingest.stores import open_store
 
 
@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List the chunks that could not be built, and why; 1 when there are any."""
     dataset = Dataset.from_file(arguments.dataset)
     store = open_store(graph_place(arguments, dataset))
-    progress.read_graph(store, arguments.graph_id)
+    read_graph(store, arguments.graph_id)
     listed = 0
     for failure in read_failures(store):
         listed += 1

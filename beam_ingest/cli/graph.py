@@ -17,7 +17,8 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, StoppedError, SubmitError
 from beam_ingest.ingest.job import IngestJob, make_job, start_job
 from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
-from beam_ingest.runners.run import Submission, check_options, default_workers, is_local, run_job, submit_job
+from beam_ingest.runners.options import check_options, default_workers, is_local
+from beam_ingest.runners.run import Submission, run_job, submit_job
 from beam_ingest.stages import progress
 from beam_ingest.stages.removal import check_removable
 from beam_ingest.stages.splits import check_tablets

@@ -19,8 +19,8 @@ from beam_ingest.ingest.job import IngestJob
 from beam_ingest.runners import flex
 from beam_ingest.runners.dataflow import check_places, console_url, labels, read_region_clusters
 from beam_ingest.runners.settings import Settings
-from beam_ingest.stages import progress
 from beam_ingest.stages.failures import summarise
+from beam_ingest.stages.manifest import digest
 from beam_ingest.stages.removal import refuse_existing
 from beam_ingest.stages.start import check_resumable
 from beam_ingest.stores.identity import who
@@ -85,7 +85,7 @@ def _check_table(arguments: argparse.Namespace, job: IngestJob) -> None:
 def _upload(job: IngestJob, settings: Settings) -> str:
     """Put the dataset file where the launcher finds it; the same content is the same file."""
     folder = Folder(f"{settings.staging_location}/datasets")
-    name = f"{labels(job)['dataset']}-{progress.digest(job.dataset.text)[:12]}.yml"
+    name = f"{labels(job)['dataset']}-{digest(job.dataset.text)[:12]}.yml"
     path = folder.path(name)
     copy = Dataset.from_text(job.dataset.text, path)
     for key in ("edges", "components", "watershed", "agglomeration"):

@@ -18,6 +18,7 @@ from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.runners.settings import Settings
 from beam_ingest.stages import progress
 from beam_ingest.stages.failures import read_failures, summarise
+from beam_ingest.stages.manifest import Manifest, read_graph
 from beam_ingest.stages.scope import Scope
 from beam_ingest.stores import Store, open_store
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         if job and not job.ended and not store.exists():
             print("the launcher has not made the table yet")
             return 0
-    manifest = progress.read_graph(store, arguments.graph_id)
+    manifest = read_graph(store, arguments.graph_id)
     # As the graph was begun: the dataset file may be another by now.
     begun = Dataset.from_text(manifest.dataset, dataset.path)
     grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
@@ -99,7 +100,7 @@ class Speed:
 
 def _show(
     store: Store,
-    manifest: progress.Manifest,
+    manifest: Manifest,
     layers: list[progress.LayerStatus],
     as_json: bool,
     speed: dict[int, str],

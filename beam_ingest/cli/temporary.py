@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import resolve
-from beam_ingest.runners.run import is_local
+from beam_ingest.runners.options import is_local
 
 
 @contextmanager

@@ -19,7 +19,9 @@ from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError
 from beam_ingest.files import Folder
-from beam_ingest.runners.run import check_options, default_workers, is_local, reason, run_pipeline
+from beam_ingest.runners.options import check_options, default_workers, is_local
+from beam_ingest.runners.pipeline import run_pipeline
+from beam_ingest.runners.reasons import reason
 from beam_ingest.verify.findings import Findings
 from beam_ingest.verify.verify_graph import REPORT_FILE, VerifyGraph
 from beam_ingest.verify.verify_job import VerifyJob, make_verify_job

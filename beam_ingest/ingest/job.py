@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
@@ -13,9 +13,12 @@ from beam_ingest.ingest.meta import encode_meta
 from beam_ingest.ingest.rollback import take_back
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.stages.job import StageJob
-from beam_ingest.stages.progress import Manifest
+from beam_ingest.stages.manifest import Manifest
 from beam_ingest.stages.start import start_job as start_job
 from beam_ingest.stores import Store
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class IngestJob(StageJob):
     def take_back(self, store: Store, manifest: Manifest, tablets: int | None) -> None:
         """Remove what was written of chunks whose files contradict each other."""
         take_back(self, store, manifest, tablets)
+
+    def build(self, begin: beam.Pipeline | beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the stages of the graph, without a name around them."""
+        from beam_ingest.ingest.pipeline.ingest_graph import build_layers
+
+        return build_layers(begin, self)
 
     def manifest(self, program: str, tablets: int | None) -> Manifest:
         """The manifest of the job, which has begun."""

@@ -10,6 +10,7 @@ from beam_ingest.format import table
 from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid
 from beam_ingest.stages import failures, progress
 from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.manifest import MANIFEST_KEY, Manifest
 from beam_ingest.stages.removal import remove_graph
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.start import make_table
@@ -45,7 +46,7 @@ def clear_block(store: Store, grid: ChunkGrid, block: tuple[int, int, int]) -> N
         store.delete_rows([table.counter_key(chunk)])
 
 
-def take_back(job: StageJob, store: Store, manifest: progress.Manifest, tablets: int | None) -> None:
+def take_back(job: StageJob, store: Store, manifest: Manifest, tablets: int | None) -> None:
     """Remove what was written of chunks whose files contradict each other: correct ones will change them."""
     contradictions = {
         (failure.layer, failure.coords)
@@ -60,7 +61,7 @@ def take_back(job: StageJob, store: Store, manifest: progress.Manifest, tablets:
 
 def _clear(job: StageJob, store: Store, timestamp: int, tablets: int | None) -> None:
     """Remove all but what the job began with."""
-    kept = store.read_rows([table.META_KEY, table.VERSION_KEY, progress.MANIFEST_KEY])
+    kept = store.read_rows([table.META_KEY, table.VERSION_KEY, MANIFEST_KEY])
     cells = [table.single(name, key, cell.value) for key, row in kept.items() for name, cell in row.items()]
     splits = job.splits(tablets)
     remove_graph(store)

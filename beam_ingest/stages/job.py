@@ -9,17 +9,20 @@ manifest, progress and failures (`beam_ingest.stages.progress`), starting and re
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.format.table import Cells
-from beam_ingest.stages.progress import Manifest, digest
+from beam_ingest.stages.manifest import Manifest, digest
 from beam_ingest.stages.scope import Scope
 from beam_ingest.stages.splits import split_keys, tablet_count
 from beam_ingest.stores import Store, open_store
 from beam_ingest.stores.names import check_table
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 SomeJob = TypeVar("SomeJob", bound="StageJob")
 
@@ -99,6 +102,10 @@ class StageJob:
             timestamp=self.timestamp,
             tablets=tablets,
         )
+
+    def build(self, begin: beam.Pipeline | beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the stage's transform, to a pipeline without other transforms; gives its last `Counts`."""
+        raise NotImplementedError
 
     def open_store(self) -> Store:
         """Open the table's store."""

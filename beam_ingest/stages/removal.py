@@ -5,13 +5,14 @@ from __future__ import annotations
 from beam_ingest.errors import GraphExistsError, StoreError
 from beam_ingest.format import table
 from beam_ingest.stages import progress
+from beam_ingest.stages.manifest import MANIFEST_KEY, has_manifest, no_manifest
 from beam_ingest.stores.base import Store
 
 _FOREIGN = (
     (b"", b"0"),
-    (progress.AFTER_DIGITS, progress.MANIFEST_KEY),
-    (progress.MANIFEST_KEY + b"\0", progress.MANIFEST_KEY + b"/"),
-    (progress.MANIFEST_KEY + b"0", b"i0"),
+    (progress.AFTER_DIGITS, MANIFEST_KEY),
+    (MANIFEST_KEY + b"\0", MANIFEST_KEY + b"/"),
+    (MANIFEST_KEY + b"0", b"i0"),
     (b"i" + progress.AFTER_DIGITS, table.META_KEY),
     (table.META_KEY + b"\0", table.VERSION_KEY),
     (table.VERSION_KEY + b"\0", b""),
@@ -63,5 +64,5 @@ def remove_graph(store: Store) -> bool:
 
 
 def _check_manifest(store: Store) -> None:
-    if not progress.has_manifest(store):
-        raise StoreError(progress.no_manifest(store))
+    if not has_manifest(store):
+        raise StoreError(no_manifest(store))

@@ -14,10 +14,13 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_ingest import halt
-from beam_ingest.errors import HopelessError, InputChangedError
+from beam_ingest.errors import HopelessError, InputChangedError, InputError
+from beam_ingest.format.grid import ChunkGrid, chunk_name
 from beam_ingest.stages import progress
 from beam_ingest.stages.coding import WriteUnit
+from beam_ingest.stages.failures import Failure
 from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.manifest import Ownership
 from beam_ingest.stages.process import PerProcess, Tally
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.typed import merging
@@ -61,6 +64,14 @@ class Write(beam.PTransform):  # type: ignore[misc]
         )
 
 
+def failed_unit(grid: ChunkGrid, chunk_id: int, errors: list[InputError]) -> WriteUnit:
+    """What is written of a chunk that cannot be built."""
+    layer, name = grid.layer_of(chunk_id), chunk_name(grid.chunk_coords(chunk_id))
+    found = [Failure.now(layer, name, error.file, str(error)) for error in errors]
+    cells = [column for number, each in enumerate(found) for column in each.cells(chunk_id, number)]
+    return WriteUnit(b"", Counts(failed=1), 0, cells)
+
+
 def all_written(written: beam.PCollection) -> beam.pvalue.AsSingleton:
     """What `Write` gave, as a side input: the sum of the counts."""
     return beam.pvalue.AsSingleton(written, default_value=Counts())
@@ -98,7 +109,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._tally = PerProcess(partial(Tally, HOPELESS_CHUNKS))
         self._build_ms = beam.metrics.Metrics.distribution(namespace, "build_ms")
         self._store: Store
-        self._ownership: progress.Ownership
+        self._ownership: Ownership
         self._sender: ThreadPoolExecutor
         self._units: list[WriteUnit]
         self._sent: deque[Future[tuple[Counts, list[WriteReport]]]]
@@ -106,7 +117,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._store = self._job.open_store()
-        self._ownership = progress.Ownership(self._store, self._job.timestamp)
+        self._ownership = Ownership(self._store, self._job.timestamp)
         # Sends while the bundle's thread builds: a store is mostly waited for.
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="sender")
         self._sent = deque()

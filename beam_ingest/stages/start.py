@@ -10,8 +10,9 @@ from beam_ingest import document
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.format import table
-from beam_ingest.stages import failures, progress
+from beam_ingest.stages import failures
 from beam_ingest.stages.job import SomeJob, StageJob
+from beam_ingest.stages.manifest import OWNED_SECONDS, Manifest, read_manifest
 from beam_ingest.stages.removal import check_removable, refuse_existing, remove_graph
 from beam_ingest.stages.splits import check_tablets
 from beam_ingest.stores import Store
@@ -60,7 +61,7 @@ def start_job(
         first = [*job.first_cells(), *job.manifest(__version__, tablets).cells()]
         before(job)
         if overwrite and remove_graph(store) and store.shared:
-            time.sleep(progress.OWNED_SECONDS)  # until every other job has noticed that its table is gone
+            time.sleep(OWNED_SECONDS)  # until every other job has noticed that its table is gone
         make_table(store, splits, first, job.timestamp)
         return job
     finally:
@@ -78,7 +79,7 @@ def make_table(store: Store, splits: list[bytes], cells: table.Cells, timestamp:
         raise
 
 
-def check_resumable(job: StageJob, store: Store) -> progress.Manifest:
+def check_resumable(job: StageJob, store: Store) -> Manifest:
     """Find out whether `job` can finish the graph in `store`; nothing is changed.
 
     Comments, white space, the order of keys and secrets of the dataset file may differ.
@@ -92,7 +93,7 @@ def check_resumable(job: StageJob, store: Store) -> progress.Manifest:
     """
     if not store.exists():
         raise ConfigError(f"{store.place}: there is no graph to resume; leave --resume out")
-    manifest = progress.read_manifest(store)
+    manifest = read_manifest(store)
     asked = {"graph_id": job.graph_id, "program": __version__, **job.options}
     begun = {**vars(manifest), **manifest.options}
     for name, value in asked.items():

@@ -6,9 +6,12 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from beam_ingest.format.table import Cells, ColumnName
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Cell(NamedTuple):
@@ -50,6 +53,13 @@ class Store(ABC):
 
     shared = False
     """Whether others may be using the table: it is not removed without asking."""
+
+    def __enter__(self) -> Self:
+        """The store itself, for ``with``: at the end it is closed."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     @abstractmethod

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from beam_ingest.format import table
 from beam_ingest.format.table import ColumnName
 from beam_ingest.inputs.check import nothing_joined
-from beam_ingest.stages.progress import MANIFEST_KEY, ROOT_EDGES_KEY, Counts, digest
+from beam_ingest.stages.manifest import MANIFEST_KEY, digest
+from beam_ingest.stages.progress import ROOT_EDGES_KEY, Counts
 from beam_ingest.stores import Store, StoredCell
 from beam_ingest.verify.cells import Columns, note_strays, shown, take, text
 from beam_ingest.verify.findings import Findings, Shard

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import apache_beam as beam
 
 from beam_ingest.files import Folder
+from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.stages.coding import KEYED_BYTES, decode_key, encode_key
+from beam_ingest.stages.planning import Plan, PlanBlocks
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.typed import merging, typed
 from beam_ingest.stores import Store
@@ -20,7 +23,6 @@ from beam_ingest.verify.verify_job import VerifyJob
 from beam_ingest.verify.verify_raw import PAYLOADS, OpenShards, VerifyRaw
 
 REPORT_FILE = "findings.json"
-_PER_SLAB = 512
 
 
 class VerifyGraph(beam.PTransform):  # type: ignore[misc]
@@ -40,7 +42,7 @@ class VerifyGraph(beam.PTransform):  # type: ignore[misc]
         start = begin | "Start" >> beam.Impulse()
         layers = range(BLOCK_LAYER, job.top + 1)
         tags = [*map(tag_of, layers), REPORTS]
-        plan = start | "Plan" >> _Spread(job.scope.block_count, _Blocks(job))
+        plan = begin | "Plan" >> PlanBlocks(job.scope)
         reports = [start | "Other rows" >> beam.ParDo(_VerifyRest(job)).with_output_types(bytes)]
         if job.raw:
             opened = plan | "Layer 2/Open" >> beam.ParDo(OpenShards(job)).with_outputs(PAYLOADS, REPORTS)
@@ -54,7 +56,9 @@ class VerifyGraph(beam.PTransform):  # type: ignore[misc]
         for layer in layers:
             to_here = [output[tag_of(layer)] for output in outputs]
             if layer == job.grid.root_layer:
-                to_here.append(start | "Plan roots" >> _Spread(job.pieces, _Pieces(job)))
+                to_here.append(
+                    begin | "Plan roots" >> Plan(job.pieces, partial(_pieces, job.grid), KEYED_BYTES)
+                )
             came = (
                 to_here
                 | f"Layer {layer}/Meet" >> beam.Flatten()
@@ -75,54 +79,11 @@ def _typed(outputs: beam.pvalue.DoOutputsTuple, tags: Iterable[str]) -> beam.pva
     return typed(outputs, {tag: bytes if tag == REPORTS else KEYED_BYTES for tag in tags})
 
 
-class _Spread(beam.PTransform):  # type: ignore[misc]
-    """Elements for the numbers 0..count-1, made on workers from slabs, in an order that spreads them."""
-
-    def __init__(self, count: int, elements: beam.DoFn) -> None:
-        super().__init__()
-        self._count = count
-        self._elements = elements
-
-    def expand(self, start: beam.PCollection) -> beam.PCollection:
-        count = self._count
-
-        def slabs(_: bytes) -> Iterator[int]:
-            yield from range(0, count, _PER_SLAB)
-
-        return (
-            start
-            | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
-            | "Spread slabs" >> beam.Reshuffle()
-            | "Elements" >> beam.ParDo(self._elements)
-            | "Spread" >> beam.Reshuffle()
-        )
-
-
-@beam.typehints.with_input_types(int)
-@beam.typehints.with_output_types(bytes)
-class _Blocks(beam.DoFn):  # type: ignore[misc]
-    """Keys of the blocks of a slab."""
-
-    def __init__(self, job: VerifyJob) -> None:
-        self._scope = job.scope
-
-    def process(self, first: int) -> Iterator[bytes]:
-        coords = self._scope.blocks(first, first + _PER_SLAB)
-        yield from map(encode_key, self._scope.grid.chunk_ids(BLOCK_LAYER, coords).tolist())
-
-
-@beam.typehints.with_input_types(int)
-@beam.typehints.with_output_types(KEYED_BYTES)
-class _Pieces(beam.DoFn):  # type: ignore[misc]
-    """Keys of the pieces of the root chunk in a slab, each with a message that says nothing."""
-
-    def __init__(self, job: VerifyJob) -> None:
-        self._job = job
-        self._first = job.grid.chunk_id(job.grid.root_layer, (0, 0, 0))
-
-    def process(self, first: int) -> Iterator[tuple[bytes, bytes]]:
-        for number in range(first, min(first + _PER_SLAB, self._job.pieces)):
-            yield encode_key(piece_at(self._first, number)), EMPTY
+def _pieces(grid: ChunkGrid, first: int, end: int) -> Iterator[tuple[bytes, bytes]]:
+    """Keys of pieces of the root chunk, each with an empty message."""
+    root = grid.chunk_id(grid.root_layer, (0, 0, 0))
+    for number in range(first, end):
+        yield encode_key(piece_at(root, number)), EMPTY
 
 
 class _VerifyParents(VerifyChunks):

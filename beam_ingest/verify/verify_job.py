@@ -11,9 +11,9 @@ from beam_ingest.files import Folder
 from beam_ingest.format import table
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
-from beam_ingest.stages import progress
 from beam_ingest.stages.failures import summarise
-from beam_ingest.stages.progress import Counts, Manifest
+from beam_ingest.stages.manifest import Manifest, read_manifest
+from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER, Scope
 from beam_ingest.stores import Store, open_store
 from beam_ingest.verify.cells import Reader
@@ -112,7 +112,7 @@ def make_verify_job(graph_id: str, dataset: Dataset, store_url: str, report: str
     try:
         if not store.exists():
             raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
-        manifest = progress.read_manifest(store)
+        manifest = read_manifest(store)
         if manifest.graph_id != graph_id:
             raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {graph_id}")
         missing = {"graph_version", "raw", "test"} - manifest.options.keys()

@@ -16,7 +16,7 @@ from beam_ingest import interrupt
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.ingest.job import make_job, start_job
-from beam_ingest.stages.progress import read_manifest
+from beam_ingest.stages.manifest import read_manifest
 from beam_ingest.stores import open_store, store_url
 from beam_ingest.stores.names import bigtable_url, check_table
 from tests.conftest import Cli, store_of

@@ -51,7 +51,7 @@ def test_local_runs_write_the_same_cells(
 def test_a_grid_of_several_slabs_gives_the_same_cells(
     dataset: Path, expected: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("beam_ingest.ingest.pipeline.layers._BLOCKS_PER_SLAB", 5)
+    monkeypatch.setattr("beam_ingest.stages.planning.PER_SLAB", 5)
     assert_same(dataset, expected, (), tmp_path)
 
 

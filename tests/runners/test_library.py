@@ -92,7 +92,7 @@ def test_logging_and_stderr_are_left_alone(
     dataset: Path, tmp_path: Path, runner: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     from beam_ingest import Dataset, make_job, run_job, start_job, store_url
-    from beam_ingest.runners.run import check_options
+    from beam_ingest.runners.options import check_options
 
     options = {} if runner == "local" else {"runner": "PrismRunner", "prism_location": prism()}
     opened = Dataset.from_file(dataset)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from beam_ingest.format.grid import ChunkGrid
-from beam_ingest.runners.run import default_workers
+from beam_ingest.runners.options import default_workers
 from tests.conftest import Cli
 from tests.graphs import comparable, ingest, pinky256, prism
 from tests.runners.flink.page import commands, with_options

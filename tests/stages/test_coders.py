@@ -17,7 +17,7 @@ from beam_ingest.checks.check_job import CheckJob
 from beam_ingest.dataset import Dataset
 from beam_ingest.ingest.job import IngestJob, make_job, start_job
 from beam_ingest.ingest.pipeline.ingest_graph import IngestGraph
-from beam_ingest.ingest.pipeline.layers import PlanBlocks
+from beam_ingest.stages.planning import PlanBlocks
 from beam_ingest.stages.typed import Once
 from beam_ingest.verify.verify_graph import VerifyGraph
 from beam_ingest.verify.verify_job import make_verify_job
@@ -68,7 +68,7 @@ def job(sample: Path, raw: bool, test: bool = False) -> IngestJob:
 
 @pytest.mark.parametrize("raw", [False, True], ids=["proto", "raw"])
 def test_nothing_is_pickled(sample: Path, raw: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beam_ingest.ingest.pipeline.layers._BLOCKS_PER_SLAB", 1)  # as large grids are spread
+    monkeypatch.setattr("beam_ingest.stages.planning.PER_SLAB", 1)  # as large grids are spread
     begun = job(sample, raw)
     verification = make_verify_job("g", begun.dataset, begun.store, "file:///report")
     for build in (
@@ -86,7 +86,7 @@ def test_nothing_is_pickled(sample: Path, raw: bool, monkeypatch: pytest.MonkeyP
 
 def test_pickling_is_noticed(sample: Path) -> None:
     def plain_sum(pipeline: beam.Pipeline) -> None:
-        sizes = pipeline | PlanBlocks(job(sample, raw=False)) | "Sizes" >> beam.Map(_anything)
+        sizes = pipeline | PlanBlocks(job(sample, raw=False).scope) | "Sizes" >> beam.Map(_anything)
         sizes | beam.CombineGlobally(sum).without_defaults()
 
     bad, _ = pickled(plain_sum)

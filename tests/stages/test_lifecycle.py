@@ -19,12 +19,12 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ChunksFailedError, HopelessError, InputError, StoreError
 from beam_ingest.ingest.job import IngestJob, make_job, start_job
 from beam_ingest.ingest.pipeline import stop
-from beam_ingest.ingest.pipeline.layers import failure
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
 from beam_ingest.stages import failures, sink
 from beam_ingest.stages.coding import WriteUnit
 from beam_ingest.stages.failures import read_failures, summarise
 from beam_ingest.stages.progress import Counts, chunk_key
+from beam_ingest.stages.sink import failed_unit
 from beam_ingest.stores import WriteReport, store_url
 from testing.emulator import Emulator
 from testing.faults import Plan
@@ -53,7 +53,7 @@ def writer(job: IngestJob) -> bytes:
 def bad(job: IngestJob, number: int) -> WriteUnit:
     """What is written of a chunk that cannot be built."""
     error = InputError(f"edges_{number}", str(number), "an edge", "none")
-    return failure(job, job.grid.chunk_id(2, (number, 0, 0)), [error])
+    return failed_unit(job.grid, job.grid.chunk_id(2, (number, 0, 0)), [error])
 
 
 def good(number: int) -> WriteUnit:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from beam_ingest.errors import StoreError
-from beam_ingest.stages import progress
-from beam_ingest.stages.progress import Manifest, Ownership
+from beam_ingest.stages import manifest
+from beam_ingest.stages.manifest import Manifest, Ownership
 from beam_ingest.stores.bigtable import BigtableStore
 from beam_ingest.stores.sqlite import SQLiteStore
 from testing.emulator import Emulator
@@ -37,7 +37,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(manifest, "time", clock)
     return clock
 
 

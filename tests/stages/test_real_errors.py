@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from beam_ingest.ingest.build import Builder
-from beam_ingest.stages import progress
 from beam_ingest.stages.failures import Failure
+from beam_ingest.stages.manifest import read_manifest
 from beam_ingest.stores import open_store
 from tests.conftest import GRID, Cli, graph_cells, small_dataset, store_of
 from tests.inputs.test_bad_files import components_file, edges_file
@@ -29,7 +29,7 @@ def retried(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
                 2, "1_0_1", "edges_1_0_1.proto.zst", "edges_1_0_1.proto.zst: chunk 1_0_1: bad"
             )
             store = open_store(f"sqlite:{store_of(dataset)}")
-            store.write(failed.cells(GRID.chunk_id(2, coords)), progress.read_manifest(store).timestamp)
+            store.write(failed.cells(GRID.chunk_id(2, coords)), read_manifest(store).timestamp)
             store.close()
         return atomic(self, coords, *arguments, **options)
 

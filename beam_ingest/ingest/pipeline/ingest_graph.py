@@ -8,11 +8,12 @@ from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOption
 from beam_ingest.errors import ConfigError
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.ingest.memory import worker_bytes
-from beam_ingest.ingest.pipeline.layers import AtomicLayer, ParentLayer, PlanBlocks, ReadBlocks
+from beam_ingest.ingest.pipeline.layers import AtomicLayer, ParentLayer, ReadBlocks
 from beam_ingest.ingest.pipeline.number_roots import Roots
 from beam_ingest.ingest.pipeline.read_raw import ReadRaw
 from beam_ingest.ingest.pipeline.stop import StopIfFailed, forget_failures
 from beam_ingest.stages.machines import SERVICE_MACHINE_TYPE, SERVICE_THREADS, Workers
+from beam_ingest.stages.planning import PlanBlocks
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import all_written
@@ -52,7 +53,7 @@ def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> b
       The `Counts` of the last stage.
     """
     read = ReadRaw(job) if job.raw else beam.ParDo(ReadBlocks(job))
-    output = begin | "Plan" >> PlanBlocks(job) | "Layer 2" >> AtomicLayer(job, read)
+    output = begin | "Plan" >> PlanBlocks(job.scope) | "Layer 2" >> AtomicLayer(job, read)
     families = [output.families]
     workers = _workers_to_tell(begin if isinstance(begin, beam.Pipeline) else begin.pipeline)
     for layer in job.scope.layers:

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError
-from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
-from beam_ingest.ingest.build import Builder, Built, Families
+from beam_ingest.format.grid import ATOMIC_LAYER
+from beam_ingest.ingest.build import Builder, Built
 from beam_ingest.ingest.job import IngestJob
+from beam_ingest.ingest.pipeline.families import pack_families
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
 from beam_ingest.stages import progress
 from beam_ingest.stages.coding import (
@@ -29,14 +30,12 @@ from beam_ingest.stages.coding import (
     pack_blobs,
     unpack_blobs,
 )
-from beam_ingest.stages.failures import Failure
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
-from beam_ingest.stages.sink import Write, all_written
+from beam_ingest.stages.sink import Write, all_written, failed_unit
 from beam_ingest.stages.typed import typed
 
 _MESSAGES, _FAMILIES, _UNITS = "messages", "families", "units"
-_BLOCKS_PER_SLAB = 512
 
 
 class LayerOutput(NamedTuple):
@@ -51,39 +50,6 @@ class LayerOutput(NamedTuple):
     messages: beam.PCollection
     families: beam.PCollection
     written: beam.PCollection
-
-
-class PlanBlocks(beam.PTransform):  # type: ignore[misc]
-    """Keys of the blocks to read, in an order that spreads them over grid and workers.
-
-    Args:
-      job: the job.
-    """
-
-    def __init__(self, job: IngestJob) -> None:
-        super().__init__()
-        self._scope = job.scope
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
-        """Apply the transform to the pipeline."""
-        scope = self._scope
-
-        def slabs(_: bytes) -> Iterator[int]:
-            yield from range(0, scope.block_count, _BLOCKS_PER_SLAB)
-
-        def blocks(first: int) -> Iterator[bytes]:
-            coords = scope.blocks(first, first + _BLOCKS_PER_SLAB)
-            for chunk_id in scope.grid.chunk_ids(BLOCK_LAYER, coords).tolist():
-                yield encode_key(chunk_id)
-
-        first = begin | "Start" >> beam.Impulse() | "Slabs" >> beam.FlatMap(slabs).with_output_types(int)
-        if scope.block_count > _BLOCKS_PER_SLAB:
-            first = first | "Spread slabs" >> beam.Reshuffle()
-        return (
-            first
-            | "Blocks" >> beam.FlatMap(blocks).with_output_types(bytes)
-            | "Spread blocks" >> beam.Reshuffle()
-        )
 
 
 @beam.typehints.with_input_types(bytes)
@@ -124,7 +90,7 @@ class AtomicLayer(beam.PTransform):  # type: ignore[misc]
         self._read = read
 
     def expand(self, blocks: beam.PCollection) -> LayerOutput:
-        """Apply the transform to the keys of `PlanBlocks`."""
+        """Apply the transform to the keys of `beam_ingest.stages.planning.PlanBlocks`."""
         contents = blocks | "Read" >> self._read
         return _build_and_write(contents, self._job, ATOMIC_LAYER, _BuildBlock(self._job))
 
@@ -176,7 +142,9 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         try:
             built = build()
         except InputError as error:
-            yield beam.pvalue.TaggedOutput(_UNITS, failure(self._job, chunk_id, [error, *error.others]))
+            yield beam.pvalue.TaggedOutput(
+                _UNITS, failed_unit(self._job.grid, chunk_id, [error, *error.others])
+            )
             # The parent has to be there to stop the job, even if every chunk of this layer fails.
             if self._layer == ATOMIC_LAYER:
                 yield from self._messages(self._builder.bad(self._job.grid.chunk_coords(chunk_id)))
@@ -237,18 +205,14 @@ class _BuildParent(_BuildChunks):
     def _compare(self, chunk_id: int, packed: list[bytes]) -> Iterator[beam.pvalue.TaggedOutput]:
         """In place of building: the job fails, and tells in the same run which files disagree besides."""
         errors = self._builder.contradicting(packed)
-        unit = failure(self._job, chunk_id, errors) if errors else WriteUnit(b"", Counts(failed=1), 0, [])
+        unit = (
+            failed_unit(self._job.grid, chunk_id, errors)
+            if errors
+            else WriteUnit(b"", Counts(failed=1), 0, [])
+        )
         yield beam.pvalue.TaggedOutput(_UNITS, unit)
         if self._layer < self._job.grid.root_layer:
             yield from self._messages([(self._job.grid.ancestor(chunk_id, self._layer + 1), b"")])
-
-
-def failure(job: IngestJob, chunk_id: int, errors: list[InputError]) -> WriteUnit:
-    """What is written of a chunk that cannot be built."""
-    layer, name = job.grid.layer_of(chunk_id), chunk_name(job.grid.chunk_coords(chunk_id))
-    found = [Failure.now(layer, name, error.file, str(error)) for error in errors]
-    cells = [column for number, each in enumerate(found) for column in each.cells(chunk_id, number)]
-    return WriteUnit(b"", Counts(failed=1), 0, cells)
 
 
 def pack_contents(absent: npt.NDArray[np.int64], contents: Sequence[Content | InputError]) -> bytes:
@@ -270,18 +234,3 @@ def unpack_contents(data: bytes) -> tuple[list[int], list[Content | InputError]]
     for at, said in json.loads(errors or b"{}").items():
         contents[int(at)] = FileError(*said) if len(said) == 1 else InputError(*said)
     return np.frombuffer(absent or b"", "<i8").tolist(), contents
-
-
-def pack_families(families: Families) -> bytes:
-    """Nodes and offsets of a sender, as bytes; offsets of single children are left out."""
-    single = families.root_count == families.children.size
-    offsets = b"" if single else families.child_offsets.astype("<i8").tobytes()
-    return pack_blobs([families.children.astype("<u8").tobytes(), offsets])
-
-
-def unpack_families(sender: int, data: bytes) -> Families:
-    """The nodes that `pack_families` took."""
-    children, offsets = (np.frombuffer(blob or b"", "<i8") for blob in unpack_blobs(data))
-    if offsets.size == 0:
-        offsets = np.arange(children.size + 1)
-    return Families(sender, children.view("<u8"), offsets)

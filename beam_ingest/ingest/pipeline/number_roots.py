@@ -9,7 +9,7 @@ import apache_beam as beam
 
 from beam_ingest.ingest.build import Builder
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.ingest.pipeline.layers import unpack_families
+from beam_ingest.ingest.pipeline.families import unpack_families
 from beam_ingest.ingest.pipeline.stop import StopIfFailed, forget_failures
 from beam_ingest.kernels.root_ids import shard_of, shard_ranges
 from beam_ingest.stages import progress

@@ -18,7 +18,7 @@ from beam_ingest.errors import InputError
 from beam_ingest.files import FileError, Folder
 from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, chunk_name
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.ingest.pipeline.layers import failure, pack_contents
+from beam_ingest.ingest.pipeline.layers import pack_contents
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
 from beam_ingest.inputs.agglomeration import (
     REMAP,
@@ -46,7 +46,7 @@ from beam_ingest.stages.coding import (
 )
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
-from beam_ingest.stages.sink import Write, all_written
+from beam_ingest.stages.sink import Write, all_written, failed_unit
 from beam_ingest.stages.typed import typed
 
 _PAYLOADS, _FAILURES = "payloads", "failures"
@@ -108,7 +108,7 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
                 payloads += read_shard(grid, shard, data, self._data_version, path)
             except InputError as error:
                 chunk_id = grid.chunk_id(ATOMIC_LAYER, shard.first_chunk)
-                yield beam.pvalue.TaggedOutput(_FAILURES, failure(self._job, chunk_id, [error]))
+                yield beam.pvalue.TaggedOutput(_FAILURES, failed_unit(self._job.grid, chunk_id, [error]))
                 continue
         for target, packed in address(grid, payloads):
             yield beam.pvalue.TaggedOutput(_PAYLOADS, (encode_key(target), packed))

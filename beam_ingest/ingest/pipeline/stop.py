@@ -9,8 +9,8 @@ from beam_ingest.files import Folder
 from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.inputs.check import nothing_joined
-from beam_ingest.stages import progress
 from beam_ingest.stages.failures import clear_failures, summarise
+from beam_ingest.stages.manifest import Ownership
 from beam_ingest.stages.process import Once, PerProcess
 from beam_ingest.stages.progress import Counts
 
@@ -93,7 +93,7 @@ def forget_failures(job: IngestJob) -> None:
     """
     store = job.open_store()
     try:
-        progress.Ownership(store, job.timestamp).check()
+        Ownership(store, job.timestamp).check()
         clear_failures(store)
     finally:
         store.close()

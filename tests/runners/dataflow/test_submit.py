@@ -15,7 +15,8 @@ from google.cloud.dataflow import WorkerIPAddressConfiguration
 from beam_ingest import __version__, open_store
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.runners.dataflow import max_workers
-from beam_ingest.stages.progress import Counts, chunk_key, done_cells, read_manifest
+from beam_ingest.stages.manifest import read_manifest
+from beam_ingest.stages.progress import Counts, chunk_key, done_cells
 from beam_ingest.stores.base import Row, Store
 from testing.emulator import Emulator
 from testing.faults import Plan
