@@ -19,7 +19,7 @@ FLOORS = (
     ("dataset",),
     ("inputs", "stores"),
     ("kernels", "stages"),
-    ("reader", "sample", "ingest", "verify"),
+    ("reader", "sample", "ingest", "verify", "volumes"),
     ("checks", "runners"),
     ("cli",),
     ("__init__", "__main__"),

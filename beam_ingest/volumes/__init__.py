@@ -1,0 +1,1 @@
+"""From volumes to edges, components and a watershed: pieces of supervoxels, and where they touch."""
