@@ -137,7 +137,17 @@ def estimate(
 PINKY256 = Measured(
     (4, 4, 4),
     (64, 64, 64),
-    Counts(supervoxels=13_854, nodes=1_362, edges=80_700, rows=15_352, cells=18_044, nbytes=984_058),
+    Counts(
+        supervoxels=13_854,
+        nodes=1_362,
+        edges=80_700,
+        rows=15_352,
+        cells=18_044,
+        nbytes=984_058,
+        mapped=64,
+        between=3_246,
+        joined=1_994,
+    ),
     {3: Layer(7_945, 55_423, 1_499), 4: Layer(358, 2_453, 358)},
 )
 """The real sample, by ``python -m benchmarks.scale``."""

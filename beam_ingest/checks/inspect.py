@@ -144,7 +144,7 @@ class Inspector:
         findings.counts["chunks"] += 1
         findings.counts["edges"] += len(edges)
         findings.counts["supervoxels"] += coverage.supervoxels.size
-        findings.counts["supervoxels in components"] += mapping.ids.size
+        findings.counts["chunks with components"] += coverage.unmapped.size < coverage.supervoxels.size
         between = edges.between_chunk
         lower = between.node_ids1 < between.node_ids2  # of the two chunks that list it, one counts it
         joined = is_joined(between.node_ids1, between.node_ids2, mapping)
@@ -208,7 +208,7 @@ def conclude(job: CheckJob, findings: Findings) -> None:
         job.ingest.dataset,
         job.ingest.raw,
         edges=counts["edges"],
-        mapped=counts["supervoxels in components"],
+        mapped=counts["chunks with components"],
         between=counts["edges between chunks"],
         joined=counts["active ones of these"],
     )

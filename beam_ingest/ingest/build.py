@@ -129,7 +129,7 @@ class Builder:
             rows=chunk.supervoxels.size + chunk.node_count + counters,
             missing=missing,
             empty=edges == b"",
-            mapped=mapping.ids.size,
+            mapped=int(chunk.mapped),
             between=chunk.between,
             joined=chunk.joined,
             **_sizes(cells),

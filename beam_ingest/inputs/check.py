@@ -54,7 +54,7 @@ def nothing_joined(
       dataset: where edges and components are from.
       raw: whether they are read from raw agglomeration.
       edges: number of edges, of all chunks together.
-      mapped: number of supervoxels in components.
+      mapped: number of chunks with supervoxels in components.
       between: number of edges between supervoxels of two chunks, other than cut ones.
       joined: number of those that are active.
     """
@@ -62,8 +62,8 @@ def nothing_joined(
     place = Folder(str(folder)).path("remap" if raw else "")
     if edges and not mapped:
         return (
-            f"{place}: expected components, found none in any chunk, and {edges:,} edges; correct {key} in "
-            f"{dataset.path} (components of one supervoxel each say that nothing is to be joined)"
+            f"{place}: expected components of the supervoxels of {edges:,} edges, found none; correct {key} "
+            f"in {dataset.path} (components of one supervoxel each say that nothing is to be joined)"
         )
     if between >= MANY_EDGES and not joined and not dataset.allow_unjoined_chunks:
         return (

@@ -36,6 +36,7 @@ class AtomicChunk:
       state: what goes to the parent chunk.
       halos: what goes to other chunks of the parent's layer: their ids and messages.
       dropped: nodes without cross edges, shape (d,), uint64: children of roots.
+      mapped: whether any of its supervoxels is in a component.
       between: number of between-chunk edges of which this chunk has the lower supervoxel.
       joined: number of those that are active.
     """
@@ -51,6 +52,7 @@ class AtomicChunk:
     state: Message
     halos: list[tuple[int, Message]]
     dropped: Ids
+    mapped: bool
     between: int
     joined: int
 
@@ -102,6 +104,7 @@ def build_atomic_chunk(
         state=state,
         halos=halos,
         dropped=_dropped(chunk_id, node_count, node),
+        mapped=bool((component >= 0).any()),
         between=int(lower.sum()),
         joined=int((lower & active).sum()),
     )

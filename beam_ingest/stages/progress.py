@@ -43,7 +43,7 @@ class Counts:
       missing: at layer 2, input files that were not there.
       failed: chunks that could not be built.
       empty: at layer 2, edges files of no bytes.
-      mapped: at layer 2, supervoxels in components.
+      mapped: at layer 2, chunks with supervoxels in components.
       between: at layer 2, edges between supervoxels of two chunks, other than cut ones.
       joined: those of them that are active.
     """

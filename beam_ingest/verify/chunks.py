@@ -71,7 +71,7 @@ class ChunkVerifier:
         findings.counts["active edges"] += int((within | (inputs.edges.own < inputs.edges.partner)).sum())
         findings.counts["supervoxels"] += supervoxels.ids.size
         findings.counts["edges"] += inputs.listed
-        findings.counts["supervoxels in components"] += inputs.mapped
+        findings.counts["chunks with components"] += inputs.mapped
         findings.counts["edges between chunks"] += inputs.between
         findings.counts["active ones of these"] += inputs.joined
         counted = self._job.graph_version == 3 and supervoxels.ids.size > 0

@@ -26,7 +26,7 @@ class AtomicInputs:
       edges: its active edges, each once; those within the chunk from one end, the others from the
         chunk's own end.
       listed: number of edges of its file, active or not.
-      mapped: number of supervoxels in its components.
+      mapped: whether any of its supervoxels is in a component.
       between: number of between-chunk edges of which this chunk has the lower supervoxel.
       joined: number of those that are active.
     """
@@ -34,7 +34,7 @@ class AtomicInputs:
     supervoxels: Ids
     edges: ActiveEdges
     listed: int
-    mapped: int
+    mapped: bool
     between: int
     joined: int
 
@@ -73,11 +73,12 @@ def active_inputs(grid: ChunkGrid, listed: ChunkEdges, mapping: Mapping) -> Atom
     own, partner = own[once], partner[once]
     cross_layers = grid.cross_layers(own, partner).astype(np.uint64)
     columns = (within.node_ids1, within.node_ids2, between.node_ids1, cut.node_ids1)
+    supervoxels = np.unique(np.concatenate(columns))
     return AtomicInputs(
-        supervoxels=np.unique(np.concatenate(columns)),
+        supervoxels=supervoxels,
         edges=ActiveEdges(own, partner, np.maximum(cross_layers, SAME_CHUNK)),
         listed=len(listed),
-        mapped=mapping.ids.size,
+        mapped=bool(find(mapping.ids, supervoxels)[1].any()),
         between=int((between.node_ids1 < between.node_ids2).sum()),
         joined=int((outside[0] < outside[1]).sum()),
     )

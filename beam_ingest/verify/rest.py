@@ -56,7 +56,7 @@ def conclude(job: VerifyJob, findings: Findings) -> None:
         job.dataset,
         job.raw,
         edges=counts["edges"],
-        mapped=counts["supervoxels in components"],
+        mapped=counts["chunks with components"],
         between=counts["edges between chunks"],
         joined=counts["active ones of these"],
     )

@@ -448,7 +448,13 @@ def test_sizes_of_zero_and_ids_twice_in_one_component(cli: Cli, dataset: Path, s
 
 def test_absent_files_are_empty_chunks_and_counted(cli: Cli, dataset: Path) -> None:
     lonely = OracleDataset(
-        GRID, {(0, 0, 0): Chunk(in_chunk=((supervoxel((0, 0, 0), 1), supervoxel((0, 0, 0), 2)),))}
+        GRID,
+        {
+            (0, 0, 0): Chunk(
+                in_chunk=((supervoxel((0, 0, 0), 1), supervoxel((0, 0, 0), 2)),),
+                components=((supervoxel((0, 0, 0), 1),),),
+            )
+        },
     )
     path = write(lonely, dataset.parent.parent / "lonely")
     outcome = cli("graph", "g", path)
