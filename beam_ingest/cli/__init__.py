@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from beam_ingest.cli import streams
 from beam_ingest.cli.arguments import parse
-from beam_ingest.errors import BeamIngestError, RunError, StoppedError
+from beam_ingest.errors import BeamIngestError, ConfigError, RunError, StoppedError
 from beam_ingest.interrupt import during_imports
 
 # Google's libraries say this on every start on an older Python; which one it is, its owner knows.
@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 status = _run(list(sys.argv[1:] if argv is None else argv))
         except RunError as error:
             status = _failed(f"{error} (log: {error.log})" if error.log else str(error), error.exit_status)
+        except ConfigError as error:  # one line, whatever the names in it are
+            status = _failed(str(error).replace("\n", "\\n"), error.exit_status)
         except BeamIngestError as error:
             status = _failed(str(error), error.exit_status)
         except MemoryError:
@@ -53,7 +55,9 @@ def _run(argv: list[str]) -> int:
 
 
 def _failed(message: str, status: int) -> int:
-    *lines, last = message.split("\n")
+    # A name may hold what moves the cursor or begins a line.
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in message)
+    *lines, last = shown.split("\n")
     print(*lines, f"beam-ingest: {last}", sep="\n", file=sys.stderr, flush=True)
     return status
 

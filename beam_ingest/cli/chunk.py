@@ -16,7 +16,7 @@ from beam_ingest.ingest.job import IngestJob, make_job
 from beam_ingest.ingest.replay import build_chunk, chunks_below, read_inputs
 from beam_ingest.stages import progress
 from beam_ingest.stages.manifest import read_graph
-from beam_ingest.stores import Store, open_store
+from beam_ingest.stores import open_store
 
 _SHOWN_FILES = 8
 
@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Build one chunk and show everything about it."""
     dataset = Dataset.from_file(arguments.dataset)
     url = graph_place(arguments, dataset)
-    store = open_store(url)
-    options = read_graph(store, arguments.graph_id).options
+    with open_store(url) as store:
+        options = read_graph(store, arguments.graph_id).options
     job = replace(make_job(arguments.graph_id, dataset, url, **options), test=False)
     layer, coords = arguments.layer, (arguments.x, arguments.y, arguments.z)
     _check_place(job, layer, coords)
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         name = f"{column.name.family}:{column.name.qualifier.decode()}"
         print(f"  write  {name}  {column.keys.size:,} cells, {size(column.nbytes)}")
     print(f"  send   {len(built.messages)} messages, {size(sum(len(data) for _, data in built.messages))}")
-    _compare(store, job, layer, coords, progress.checksum(built.cells))
+    _compare(job, layer, coords, progress.checksum(built.cells))
     print("nothing was written")
     return 0
 
@@ -69,11 +69,12 @@ def _check_place(job: IngestJob, layer: int, coords: tuple[int, int, int]) -> No
         )
 
 
-def _compare(store: Store, job: IngestJob, layer: int, coords: tuple[int, int, int], checksum: int) -> None:
+def _compare(job: IngestJob, layer: int, coords: tuple[int, int, int], checksum: int) -> None:
     """Say what the graph has of it."""
     root = layer == job.grid.root_layer
     key = progress.ROOT_EDGES_KEY if root else progress.chunk_key(job.grid.chunk_id(layer, coords))
-    done = progress.read_done(store, [key])
+    with job.open_store() as store:
+        done = progress.read_done(store, [key])
     if not done:
         print("  graph  it is not built there")
     else:

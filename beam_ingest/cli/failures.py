@@ -17,16 +17,16 @@ from beam_ingest.stores import open_store
 def run(arguments: argparse.Namespace) -> int:
     """List the chunks that could not be built, and why; 1 when there are any."""
     dataset = Dataset.from_file(arguments.dataset)
-    store = open_store(graph_place(arguments, dataset))
-    read_graph(store, arguments.graph_id)
     listed = 0
-    for failure in read_failures(store):
-        listed += 1
-        if arguments.json:  # a line each, since there may be millions
-            print(json.dumps(asdict(failure)))
-        else:
-            when = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(failure.when))
-            print(f"layer {failure.layer} chunk {failure.chunk} {when}\n  {failure.cause}")
+    with open_store(graph_place(arguments, dataset)) as store:
+        read_graph(store, arguments.graph_id)
+        for failure in read_failures(store):
+            listed += 1
+            if arguments.json:  # a line each, since there may be millions
+                print(json.dumps(asdict(failure)))
+            else:
+                when = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(failure.when))
+                print(f"layer {failure.layer} chunk {failure.chunk} {when}\n  {failure.cause}")
     if not listed and not arguments.json:
         print("no chunk has failed")
     return 1 if listed else 0

@@ -51,14 +51,14 @@ def _started(arguments: argparse.Namespace, job: IngestJob, options: dict[str, A
         _submit(job, options, start)
         return 0
     job = start(job)
-    store = job.open_store()
-    if job.resume and progress.is_finished(store, job.scope):
-        print(f"graph {job.graph_id} is complete already: nothing to resume")
-        return 0
-    if is_dataflow(options):
-        _print_submitted(job, submit_job(job, options), options)
-        return 0
-    return _build(job, store, options, begun)
+    with job.open_store() as store:
+        if job.resume and progress.is_finished(store, job.scope):
+            print(f"graph {job.graph_id} is complete already: nothing to resume")
+            return 0
+        if is_dataflow(options):
+            _print_submitted(job, submit_job(job, options), options)
+            return 0
+        return _build(job, store, options, begun)
 
 
 def job_of(arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
@@ -138,17 +138,17 @@ def confirm_overwrite(job: IngestJob, yes: bool) -> None:
       ConfigError: when the answer is not its name, or nobody can be asked.
       StoreError: when it is not a graph that may be removed.
     """
-    store = job.open_store()
-    check_removable(store)
-    if yes or not store.shared or not store.exists():
-        return
-    advice = f"{store.place} is not removed; type its name when asked, or add --yes"
-    if not sys.stdin.isatty():
-        raise ConfigError(advice)
-    try:
-        answer = input(f"{store.place} will be removed. Type {job.graph_id} to go on: ")
-    except (EOFError, UnicodeDecodeError):  # Ctrl-D, or what is no text
-        answer = ""
-        print(file=sys.stderr)
-    if answer.strip() != job.graph_id:
-        raise ConfigError(advice)
+    with job.open_store() as store:
+        check_removable(store)
+        if yes or not store.shared or not store.exists():
+            return
+        advice = f"{store.place} is not removed; type its name when asked, or add --yes"
+        if not sys.stdin.isatty():
+            raise ConfigError(advice)
+        try:
+            answer = input(f"{store.place} will be removed. Type {job.graph_id} to go on: ")
+        except (EOFError, UnicodeDecodeError):  # Ctrl-D, or what is no text
+            answer = ""
+            print(file=sys.stderr)
+        if answer.strip() != job.graph_id:
+            raise ConfigError(advice)

@@ -34,7 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Show how far each layer is built; 1 when chunks have failed."""
     dataset = Dataset.from_file(arguments.dataset)
     place = graph_place(arguments, dataset)
-    store = open_store(place)
+    with open_store(place) as store:
+        return _run(arguments, dataset, place, store)
+
+
+def _run(arguments: argparse.Namespace, dataset: Dataset, place: str, store: Store) -> int:
     if arguments.settings and place.startswith("bigtable:") and not arguments.json:
         job = _show_job(Settings.from_file(arguments.settings), place)
         if job and not job.ended and not store.exists():

@@ -164,6 +164,24 @@ def test_failed_chunks_are_a_status_of_programs(cli: Cli, dataset: Path) -> None
         assert cli(verb, "g", dataset).status == 0
 
 
+def test_commands_close_what_they_open(cli: Cli, dataset: Path) -> None:
+    """In a process that runs many of them, as tests do, descriptors do not pile up."""
+    assert cli("graph", "g", dataset).status == 0
+    where = ("g", dataset)
+    commands = (
+        ("status", *where),
+        ("status", "other", dataset),
+        ("failures", *where),
+        ("chunk", *where, "2", "0", "0", "0"),
+        ("graph", *where, "--resume"),
+    )
+    for words in commands:
+        cli(*words)
+        before = len(os.listdir("/proc/self/fd"))
+        cli(*words)
+        assert len(os.listdir("/proc/self/fd")) == before, words
+
+
 # Surroundings
 
 

@@ -199,6 +199,7 @@ WORD = st.one_of(
 @given(words=st.lists(WORD, max_size=6))
 @example(words=["chunk", "g"])
 @example(words=["status", "g", "\0"])
+@example(words=["status", "g", "a\r\nb\x1b[2J"])
 @example(words=["status", "g", "/dev/null", "--store=sqlite:\0"])
 def test_arguments(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     if "sample" in words[:1]:
