@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BEAM_VERSION = $(shell $(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
-go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building $(1), which takes a minute ..."; \
+go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building $(1): downloads $(3) of Go modules, and takes a minute or two ..."; \
 	GOBIN=$(abspath $(BIN)) go install $(2); }
 FLINK := $(abspath $(VENV))/flink
 SAMPLE := sample
@@ -27,19 +27,19 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests test-slow prism flink bench bench-sink settings image template rollback run-dataflow status cancel clean
+.PHONY: help install run test lint types tests test-fast test-slow prism flink bench bench-sink settings image constraints template rollback run-dataflow status cancel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 install: $(VENV)/installed ## Make .venv with the program and what it needs
 
-$(VENV)/installed: setup.py beam_ingest/version.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "Python 3.10 or newer is needed; name one with make PYTHON=..."; exit 1; }
-	@echo "installing into $(VENV), which takes a minute or two ..."
+$(VENV)/installed: pyproject.toml beam_ingest/version.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+		{ echo "Python 3.10 to 3.13 is needed; name one with make PYTHON=..."; exit 1; }
+	@echo "installing into $(VENV): downloads about 300 MB of Python packages (1.2 GB unpacked) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[beam,test]'
 	@touch $@
 
 run: $(SAMPLE)/dataset.yml ## Write a sample dataset and build its graph
@@ -60,13 +60,17 @@ types: install ## Check types
 tests: install prism flink ## Run the test suite [MARKERS="not slow and ..."]
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal $(if $(MARKERS),-m "$(MARKERS)")
 
-test-slow: install ## Run the tests that take minutes
-	@$(BIN)/pytest -m slow
+test-fast: install ## Run what needs neither minutes nor other programs: enough while you work
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "not slow and not emulator and not external"
+
+test-slow: install prism flink ## Run the tests that take minutes, and random ones with many more examples
+	@PATH="$(abspath $(BIN)):$$PATH" HYPOTHESIS_PROFILE=nightly $(BIN)/pytest --numprocesses $(WORKERS) \
+		--dist worksteal -m "slow or hypothesis"
 
 prism: install ## Build the tools in Go that tests run: Apache Beam's Prism runner, and actionlint
 	@command -v go >/dev/null || echo "no Go: tests that need it will be skipped; install it from your package manager"
-	@$(call go_tool,prism,github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION))
-	@$(call go_tool,actionlint,github.com/rhysd/actionlint/cmd/actionlint@v1.7.7)
+	@$(call go_tool,prism,github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION),about 120 MB)
+	@$(call go_tool,actionlint,github.com/rhysd/actionlint/cmd/actionlint@v1.7.7,about 5 MB)
 
 settings: install ## Read what Terraform made
 	@mkdir -p $(dir $(SETTINGS))
@@ -87,6 +91,9 @@ else
 		--region=$(call setting,build_region) --suppress-logs --gcs-source-staging-dir=$(call setting,staging_location)/source \
 		--substitutions=_IMAGE=$(IMAGE),_PYTHON_VERSION=$(PYTHON_VERSION),_BEAM_VERSION=$(BEAM_VERSION),_BUILDER=$(call setting,launcher_service_account) .; fi
 endif
+
+constraints: install ## Write down the versions that the tests ran with, for the image
+	@$(BIN)/python templates/constraints.py > $(VENV)/constraints.txt && mv $(VENV)/constraints.txt templates/constraints.txt
 
 template: image ## Build the flex template of that image
 	@$(BIN)/python -m beam_ingest.cli.template > $(METADATA)
@@ -117,7 +124,7 @@ flink: install ## Get Apache Flink with Beam's job server, which some tests run 
 	elif test -e $(FLINK) && ! ls $(FLINK)/beam-runners-flink-*.jar >/dev/null 2>&1; then \
 		echo "$(FLINK) is left as it is: make flink did not make it"; exit 1; \
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
-		echo "getting Apache Flink, 150 MB, from Maven Central, which takes a minute or two ..."; \
+		echo "getting Apache Flink: downloads about 150 MB from Maven Central ..."; \
 		rm -rf $(FLINK) $(FLINK).part && \
 		mvn --batch-mode --quiet -Dstyle.color=never --file tests/runners/flink/pom.xml dependency:copy-dependencies \
 			-DoutputDirectory=$(FLINK).part && touch $(FLINK).part && mv $(FLINK).part $(FLINK); \

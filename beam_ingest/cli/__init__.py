@@ -18,6 +18,8 @@ from beam_ingest.interrupt import during_imports
 
 # Google's libraries say this on every start on an older Python; which one it is, its owner knows.
 warnings.filterwarnings("ignore", "You are using a .*Python version", FutureWarning)
+_BEAM = ("apache_beam", "google.cloud.dataflow")
+"""What the extra `beam` installs."""
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -33,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _failed(str(error).replace("\n", "\\n"), error.exit_status)
         except BeamIngestError as error:
             status = _failed(str(error), error.exit_status)
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith(_BEAM):
+                raise
+            status = _failed(f"this command needs {error.name}: pip install 'beam-ingest[beam]'", 2)
         except MemoryError:
             status = _failed("out of memory; take a machine with more", 1)
         except SystemExit as end:  # of --help and --version

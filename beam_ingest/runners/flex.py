@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import google.cloud.dataflow_v1beta3 as api
 import requests
 from google.api_core import exceptions, retry
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
-from google.cloud import dataflow_v1beta3 as api
 
 from beam_ingest.errors import ConfigError, SubmitError, UnavailableError
 from beam_ingest.runners.beam_options import flags
