@@ -38,9 +38,10 @@ class Groups:
       values: all of them, one after another, shape (total,) or (total, 2).
       offsets: where each begins, and the end of the last, shape (n + 1,), int64.
 
-    >>> groups = Groups(np.array([7, 8, 9]), np.array([0, 2, 2, 3]))
-    >>> len(groups), groups[0].tolist(), [group.size for group in groups]
-    (3, [7, 8], [2, 0, 1])
+    Examples:
+      >>> groups = Groups(np.array([7, 8, 9]), np.array([0, 2, 2, 3]))
+      >>> len(groups), groups[0].tolist(), [group.size for group in groups]
+      (3, [7, 8], [2, 0, 1])
     """
 
     values: npt.NDArray[np.uint64]
@@ -302,8 +303,9 @@ def open_graph(dataset: str | Path, graph_id: str, store: str | None = None) -> 
       ConfigError: when the dataset file cannot be read.
       StoreError: when there is no such graph.
 
-    >>> with open_graph("sample/dataset.yml", "sample_graph") as graph:  # doctest: +SKIP
-    ...     roots = graph.roots(graph.supervoxels_at([[60, 60, 60]]))
+    Examples:
+      >>> with open_graph("sample/dataset.yml", "sample_graph") as graph:  # doctest: +SKIP
+      ...     roots = graph.roots(graph.supervoxels_at([[60, 60, 60]]))
     """
     file = Dataset.from_file(dataset)
     opened = open_store(store_url(file, graph_id, store))

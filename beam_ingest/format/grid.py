@@ -49,9 +49,10 @@ class ChunkGrid:
     Raises:
       ConfigError: when the grid is empty or one chunk, or when ids cannot hold it.
 
-    >>> grid = ChunkGrid((4, 4, 4))
-    >>> grid.layer_count, grid.bounds(3), hex(grid.chunk_id(2, (1, 2, 3)))
-    (4, (2, 2, 2), '0x20040200c000000')
+    Examples:
+      >>> grid = ChunkGrid((4, 4, 4))
+      >>> grid.layer_count, grid.bounds(3), hex(grid.chunk_id(2, (1, 2, 3)))
+      (4, (2, 2, 2), '0x20040200c000000')
     """
 
     chunks: tuple[int, int, int]
@@ -154,10 +155,11 @@ class ChunkGrid:
     def ancestors(self, ids: Ids, layer: int) -> Ids:
         """Ids of the chunks at `layer` in which `ids` lie; ids may be of any layers <= `layer`.
 
-        >>> grid = ChunkGrid((4, 4, 4))
-        >>> node = np.array([grid.chunk_id(2, (3, 0, 2)) + 7], np.uint64)
-        >>> grid.ancestors(node, 3) == grid.chunk_ids(3, [(1, 0, 1)])
-        array([ True])
+        Examples:
+          >>> grid = ChunkGrid((4, 4, 4))
+          >>> node = np.array([grid.chunk_id(2, (3, 0, 2)) + 7], np.uint64)
+          >>> grid.ancestors(node, 3) == grid.chunk_ids(3, [(1, 0, 1)])
+          array([ True])
         """
         own_layers = self.layers(ids)
         if own_layers.size == 0 or (own_layers == own_layers[0]).all():
@@ -189,10 +191,11 @@ class ChunkGrid:
 
         An edge of cross layer k joins nodes when layer k + 1 is built. 0 for supervoxels of one chunk.
 
-        >>> grid = ChunkGrid((8, 8, 8))
-        >>> at = lambda *xyz: grid.chunk_ids(1, [xyz]) + np.uint64(1)
-        >>> [int(grid.cross_layers(at(3, 0, 0), at(*p))[0]) for p in [(2, 0, 0), (4, 0, 0), (3, 0, 0)]]
-        [2, 4, 0]
+        Examples:
+          >>> grid = ChunkGrid((8, 8, 8))
+          >>> at = lambda *xyz: grid.chunk_ids(1, [xyz]) + np.uint64(1)
+          >>> [int(grid.cross_layers(at(3, 0, 0), at(*p))[0]) for p in [(2, 0, 0), (4, 0, 0), (3, 0, 0)]]
+          [2, 4, 0]
         """
         bits = self.spatial_bits
         differing = (ids ^ partners) >> np.uint64(self.segment_bits(SUPERVOXEL_LAYER))

@@ -48,8 +48,9 @@ class Mapping:
     def from_components(cls, components: Iterable[Iterable[int]]) -> Mapping:
         """The mapping of components that are given as supervoxel ids.
 
-        >>> Mapping.from_components([[30, 10], [20]]).components.tolist()
-        [0, 1, 0]
+        Examples:
+          >>> Mapping.from_components([[30, 10], [20]]).components.tolist()
+          [0, 1, 0]
         """
         parts = [np.fromiter(component, np.uint64) for component in components]
         ids = np.concatenate([np.empty(0, np.uint64), *parts])

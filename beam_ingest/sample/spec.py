@@ -36,8 +36,9 @@ class SampleSpec:
     Raises:
       ConfigError: naming the value that cannot be.
 
-    >>> SampleSpec(chunks=(2, 2, 2), chunk_size=(16, 16, 16)).volume_size
-    (32, 32, 32)
+    Examples:
+      >>> SampleSpec(chunks=(2, 2, 2), chunk_size=(16, 16, 16)).volume_size
+      (32, 32, 32)
     """
 
     chunks: Triple = (4, 4, 4)

@@ -25,8 +25,9 @@ class IngestGraph(beam.PTransform):  # type: ignore[misc]
     Args:
       job: a job that was started (`beam_ingest.start_job`): its table is there.
 
-    >>> with beam.Pipeline() as pipeline:  # doctest: +SKIP
-    ...     pipeline | IngestGraph(start_job(make_job("my_graph", dataset, "sqlite:/tmp/graph.sqlite")))
+    Examples:
+      >>> with beam.Pipeline() as pipeline:  # doctest: +SKIP
+      ...     pipeline | IngestGraph(start_job(make_job("my_graph", dataset, "sqlite:/tmp/graph.sqlite")))
     """
 
     def __init__(self, job: IngestJob) -> None:
