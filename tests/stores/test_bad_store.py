@@ -179,7 +179,7 @@ def test_graph_that_cannot_be_written(cli: Cli, shared: Path) -> None:
     begun = shared.parent.parent / "out" / "begun.sqlite"
     bad = shared.parent / "edges" / "edges_0_0_0.proto.zst"
     content = bad.read_bytes()
-    bad.write_bytes(b"")
+    bad.write_bytes(b"damaged")
     assert cli("graph", "g", shared, "--store", f"sqlite:{begun}").status == 1
     bad.write_bytes(content)
     with closing(sqlite3.connect(begun)) as connection:
