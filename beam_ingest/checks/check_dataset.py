@@ -21,7 +21,7 @@ from beam_ingest.checks.check_raw import (
     opened_chunks,
     unpack_group,
 )
-from beam_ingest.checks.findings import Findings, merge_encoded
+from beam_ingest.checks.findings import Findings
 from beam_ingest.checks.inspect import Inspector
 from beam_ingest.checks.listing import file_kinds, list_part, parts
 from beam_ingest.checks.pairs import compare, meeting_places
@@ -31,17 +31,17 @@ from beam_ingest.ingest.build import Builder
 from beam_ingest.kernels.symmetry import Rows
 from beam_ingest.stages.coding import KEYED_BYTES, encode_key
 from beam_ingest.stages.planning import Plan, PlanBlocks
+from beam_ingest.stages.report import WriteReport
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.typed import merging, typed
 
-REPORT_FILE = "findings.json"
 _ROWS = "rows"
 
 
 class CheckDataset(beam.PTransform):  # type: ignore[misc]
     """List the input files, open those of the selected chunks and their neighbours, compare neighbours.
 
-    The findings go to REPORT_FILE in the job's report folder.
+    The findings go to the job's report folder (`beam_ingest.stages.report.read_report`).
 
     Args:
       job: the check.
@@ -76,12 +76,7 @@ class CheckDataset(beam.PTransform):  # type: ignore[misc]
         inspected = groups | "Inspect" >> inspect.with_outputs(_ROWS, FINDINGS)
         typed(inspected, {_ROWS: KEYED_BYTES, FINDINGS: bytes})
         compared = inspected[_ROWS] | "Pairs" >> beam.GroupByKey() | "Compare" >> beam.ParDo(_Compare(job))
-        return (
-            (*found, inspected[FINDINGS], compared)
-            | "All findings" >> beam.Flatten()
-            | "Sum" >> merging(merge_encoded, bytes)
-            | "Report" >> beam.Map(_write_report, job).with_output_types(bytes)
-        )
+        return (*found, inspected[FINDINGS], compared) | "Report" >> WriteReport(Findings, job.report)
 
 
 def _sampled_blocks(selection: Selection, first: int, end: int) -> Iterator[bytes]:
@@ -172,8 +167,3 @@ def _list(part: str, job: CheckJob) -> bytes:
     findings = Findings()
     list_part(file_kinds(job.ingest.dataset, job.grid, job.ingest.raw), part, findings)
     return findings.encode()
-
-
-def _write_report(findings: bytes, job: CheckJob) -> bytes:
-    Folder(job.report).write({REPORT_FILE: findings})
-    return findings

@@ -13,21 +13,22 @@ import apache_beam as beam
 
 from beam_ingest.checks import inspect, listing
 from beam_ingest.checks.before import check_regions, check_rights, configured_job
-from beam_ingest.checks.check_dataset import REPORT_FILE, CheckDataset
+from beam_ingest.checks.check_dataset import CheckDataset
 from beam_ingest.checks.check_job import SAMPLE, CheckJob
-from beam_ingest.checks.findings import CONFIGURATION, Findings, Tally
+from beam_ingest.checks.findings import CONFIGURATION, Case, Findings
 from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.place import place_option, worker_of
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import BeamIngestError, ConfigError, RunError
-from beam_ingest.files import Folder
+from beam_ingest.errors import ConfigError, RunError
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
 from beam_ingest.runners.options import check_options, default_workers, is_local
 from beam_ingest.runners.pipeline import run_pipeline
 from beam_ingest.runners.reasons import reason
+from beam_ingest.stages.findings import Tallies
+from beam_ingest.stages.report import read_report
 
 _WRONG, _MISCONFIGURED = 1, 2
 
@@ -88,10 +89,7 @@ def _inspected(job: CheckJob, options: Mapping[str, Any]) -> Findings:
         if known is error and not is_local(options):  # the runner's own page or log says more
             known = RunError(f"the check could not be run: {' '.join(str(error).split())}")
         raise known from error
-    (content,) = Folder(job.report).read([REPORT_FILE])
-    if content is None:
-        raise BeamIngestError(f"{job.report}: the run ended without findings; run it again")
-    return Findings.decode(content)
+    return read_report(Findings, job.report)
 
 
 def _show(dataset: Dataset, job: CheckJob | None, findings: Findings, seconds: float) -> None:
@@ -111,7 +109,7 @@ def _show(dataset: Dataset, job: CheckJob | None, findings: Findings, seconds: f
     print(f"\n{dataset.path}: {verdict} (checked in {seconds:.1f} s)")
 
 
-def _show_tallies(head: str, tallies: Mapping[str, Tally]) -> None:
+def _show_tallies(head: str, tallies: Tallies[Case]) -> None:
     for kind, tally in sorted(tallies.items()):
         print(f"\n{head}: {kind}: {tally.count:,}")
         for case in tally.examples:

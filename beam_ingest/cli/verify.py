@@ -18,12 +18,12 @@ from beam_ingest.cli.place import graph_place
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError
-from beam_ingest.files import Folder
 from beam_ingest.runners.options import check_options, default_workers, is_local
 from beam_ingest.runners.pipeline import run_pipeline
 from beam_ingest.runners.reasons import reason
+from beam_ingest.stages.report import read_report
 from beam_ingest.verify.findings import Findings
-from beam_ingest.verify.verify_graph import REPORT_FILE, VerifyGraph
+from beam_ingest.verify.verify_graph import VerifyGraph
 from beam_ingest.verify.verify_job import VerifyJob, make_verify_job
 
 
@@ -65,10 +65,7 @@ def _verified(job: VerifyJob, options: Mapping[str, Any]) -> Findings:
         run_pipeline(build, options)
     except Exception as error:
         raise reason(error) from error
-    (content,) = Folder(job.report).read([REPORT_FILE])
-    if content is None:
-        raise BeamIngestError(f"{job.report}: the run ended without findings; run it again")
-    return Findings.decode(content)
+    return read_report(Findings, job.report)
 
 
 def _show(graph_id: str, findings: Findings, seconds: float) -> None:
@@ -77,10 +74,10 @@ def _show(graph_id: str, findings: Findings, seconds: float) -> None:
     if not findings.total:
         print(f"\ngraph {graph_id} is what its inputs make it (verified in {seconds:.1f} s)")
         return
-    for kind, count in sorted(findings.differences.items()):
-        print(f"\n{kind}: {count:,}")
-        for line in findings.examples[kind]:
+    for kind, tally in sorted(findings.problems.items()):
+        print(f"\n{kind}: {tally.count:,}")
+        for line in tally.examples:
             print(f"  {line}")
-        if count > len(findings.examples[kind]):
-            print(f"  ... and {count - len(findings.examples[kind]):,} more")
+        if tally.count > len(tally.examples):
+            print(f"  ... and {tally.count - len(tally.examples):,} more")
     print(f"\ngraph {graph_id} differs from its inputs: {findings.total:,} differences ({seconds:.1f} s)")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.format.grid import ChunkGrid, Ids
+from beam_ingest.stages import findings
 from beam_ingest.verify.key_space import layers_of
 
-EXAMPLES = 10
-"""Differences of one kind that are shown; all are counted."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -40,88 +40,48 @@ class Shard:
 
 
 @dataclass(eq=False)
-class Findings:
-    """Counts and differences; those of parts of a table are merged to those of the whole.
+class Findings(findings.Findings[str]):
+    """Differences between a graph and its inputs, in some of the rows of its table.
 
     Attributes:
-      counts: what was checked, by name.
-      differences: how many there are of each kind.
-      examples: up to EXAMPLES of each kind, in order.
       shards: the root counters, by number.
       claims: what progress rows say of the whole graph, by the names that `counts` has.
     """
 
-    counts: Counter[str] = field(default_factory=Counter)
-    differences: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    problems_key: ClassVar[str] = "differences"
+    most: ClassVar[int] = 10
+
     shards: dict[int, Shard] = field(default_factory=dict)
     claims: Counter[str] = field(default_factory=Counter)
 
     def differ(self, kind: str, at: npt.NDArray[np.integer[Any]], describe: Callable[[int], str]) -> None:
         """Note a difference for each of the positions `at`, shape (n,); `describe` makes a line of one."""
-        if at.size:
-            self.differences[kind] += int(at.size)
-            self._show(kind, [describe(int(i)) for i in at[:EXAMPLES]])
+        self.problems.add(kind, int(at.size), [describe(int(i)) for i in at[: self.most]], self.most)
 
     def differ_once(self, kind: str, line: str) -> None:
         """Note one difference."""
-        self.differences[kind] += 1
-        self._show(kind, [line])
+        self.problems.add(kind, 1, [line], self.most)
 
     @property
-    def total(self) -> int:
-        """Number of all differences."""
-        return self.differences.total()
+    def differences(self) -> Counter[str]:
+        """How many differences there are of each kind."""
+        return Counter({kind: tally.count for kind, tally in self.problems.items()})
 
-    def merge(self, other: Findings) -> None:
-        """Add what another part of the table gave."""
-        self.counts.update(other.counts)
-        self.differences.update(other.differences)
+    def merge(self, other: Self) -> None:
+        """Add what was found elsewhere."""
+        super().merge(other)
         self.claims.update(other.claims)
-        for kind, lines in other.examples.items():
-            self._show(kind, lines)
         for number, shard in other.shards.items():
             self.shards[number] = self.shards.get(number, Shard()).merged(shard)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For people and programs."""
-        kinds = {
-            kind: {"count": count, "examples": self.examples[kind]}
-            for kind, count in sorted(self.differences.items())
-        }
-        return {"counts": dict(sorted(self.counts.items())), "differences": kinds}
-
-    def encode(self) -> bytes:
-        """All of it as JSON; equal findings are equal bytes."""
+    def _unprinted(self) -> dict[str, Any]:
         shards = {str(n): (s.roots, s.highest, s.counter) for n, s in sorted(self.shards.items())}
-        return json.dumps(
-            self.as_dict() | {"shards": shards, "claims": dict(sorted(self.claims.items()))}
-        ).encode()
+        return {"shards": shards, "claims": dict(sorted(self.claims.items()))}
 
     @classmethod
-    def decode(cls, data: bytes) -> Findings:
-        """The findings that `encode` took."""
-        content = json.loads(data)
-        kinds = content["differences"]
-        return cls(
-            Counter(content["counts"]),
-            Counter({kind: found["count"] for kind, found in kinds.items()}),
-            {kind: found["examples"] for kind, found in kinds.items()},
-            {int(n): Shard(*shard) for n, shard in content["shards"].items()},
-            Counter(content["claims"]),
-        )
-
-    def _show(self, kind: str, lines: list[str]) -> None:
-        # The lowest ones, whatever the order in which parts are merged.
-        self.examples[kind] = sorted([*self.examples.get(kind, []), *lines])[:EXAMPLES]
-
-
-def merge_encoded(parts: Iterable[bytes]) -> bytes:
-    """Encoded findings of several parts as those of the whole."""
-    whole = Findings()
-    for part in parts:
-        whole.merge(Findings.decode(part))
-    return whole.encode()
+    def _others(cls, content: dict[str, Any]) -> dict[str, Any]:
+        shards = {int(n): Shard(*shard) for n, shard in content["shards"].items()}
+        return {"shards": shards, "claims": Counter(content["claims"])}
 
 
 def name(grid: ChunkGrid, node: int) -> str:

@@ -7,26 +7,24 @@ from functools import partial
 
 import apache_beam as beam
 
-from beam_ingest.files import Folder
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.stages.coding import KEYED_BYTES, decode_key, encode_key
 from beam_ingest.stages.planning import Plan, PlanBlocks
+from beam_ingest.stages.report import WriteReport
 from beam_ingest.stages.scope import BLOCK_LAYER
-from beam_ingest.stages.typed import merging, typed
+from beam_ingest.stages.typed import typed
 from beam_ingest.stores import Store
 from beam_ingest.verify.atomic import REPORTS, Output, VerifyChunks, VerifyFiles, report, tag_of, tagged
-from beam_ingest.verify.findings import Findings, merge_encoded
+from beam_ingest.verify.findings import Findings
 from beam_ingest.verify.key_space import piece_at
 from beam_ingest.verify.messages import EMPTY
 from beam_ingest.verify.rest import conclude, verify_rest
 from beam_ingest.verify.verify_job import VerifyJob
 from beam_ingest.verify.verify_raw import PAYLOADS, OpenShards, VerifyRaw
 
-REPORT_FILE = "findings.json"
-
 
 class VerifyGraph(beam.PTransform):  # type: ignore[misc]
-    """Verify every cell of a finished graph; the findings go to REPORT_FILE in the job's report folder.
+    """Verify every cell of a finished graph; the findings go to the job's report folder.
 
     Args:
       job: the verification (`beam_ingest.verify.verify_job.make_verify_job`).
@@ -67,12 +65,7 @@ class VerifyGraph(beam.PTransform):  # type: ignore[misc]
             verify = beam.ParDo(_VerifyParents(job)).with_outputs(*tags)
             outputs.append(_typed(came | f"Layer {layer}/Verify" >> verify, tags))
         reports += [output[REPORTS] for output in outputs]
-        return (
-            reports
-            | "All findings" >> beam.Flatten()
-            | "Sum" >> merging(merge_encoded, bytes)
-            | "Report" >> beam.Map(_write_report, job).with_output_types(bytes)
-        )
+        return reports | "Report" >> WriteReport(Findings, job.report, partial(conclude, job))
 
 
 def _typed(outputs: beam.pvalue.DoOutputsTuple, tags: Iterable[str]) -> beam.pvalue.DoOutputsTuple:
@@ -113,10 +106,3 @@ class _VerifyRest(beam.DoFn):  # type: ignore[misc]
 
     def teardown(self) -> None:
         self._store.close()
-
-
-def _write_report(findings: bytes, job: VerifyJob) -> bytes:
-    whole = Findings.decode(findings)
-    conclude(job, whole)
-    Folder(job.report).write({REPORT_FILE: whole.encode()})
-    return findings

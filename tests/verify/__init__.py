@@ -165,7 +165,7 @@ class Graph:
 
 def lines(findings: Findings) -> str:
     """All examples of differences."""
-    return "\n".join(line for found in findings.examples.values() for line in found)
+    return "\n".join(line for tally in findings.problems.values() for line in tally.examples)
 
 
 def verify_plainly(dataset: Path, store: Path, graph_id: str = "graph", seed: int | None = None) -> Findings:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from beam_ingest.verify import findings as findings_module
 from beam_ingest.verify.findings import Findings
 from tests.graphs import ingest
 from tests.verify import Cell, Graph, Table, is_packed, lines, pack, unpack, verify_plainly
@@ -75,7 +74,7 @@ def test_a_flipped_bit_is_found(small: Graph, tmp_path: Path, part: int) -> None
 def test_every_timestamp_and_every_version_is_looked_at(
     small: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings_module, "EXAMPLES", 10_000)
+    monkeypatch.setattr(Findings, "most", 10_000)
     table = small.copy(tmp_path)
     cells = [cell for cell in table.cells() if cell[0] != b"beam_ingest"]
     for (
@@ -98,7 +97,7 @@ def test_examples_are_bounded_and_all_are_counted(small: Graph, tmp_path: Path) 
         table.age(supervoxel, b"parents")
     found = verify_plainly(small.dataset, table.path)
     assert found.differences == {"timestamp": len(supervoxels)}
-    assert len(found.examples["timestamp"]) == findings_module.EXAMPLES < len(supervoxels)
+    assert len(found.problems["timestamp"].examples) == Findings.most < len(supervoxels)
     assert json.loads(found.encode())["differences"]["timestamp"]["count"] == len(supervoxels)
     assert Findings.decode(found.encode()).encode() == found.encode()
 
