@@ -19,7 +19,6 @@ from beam_ingest.stores.base import Store
 _REACH = 2
 """Blocks around one whose chunks contradict each other that correct files may change: the other chunk is in
 the next block, and the block next to that one knows its nodes by name."""
-_KEYS_PER_REMOVAL = 1000
 
 
 def blocks_around(grid: ChunkGrid, blocks: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
@@ -40,9 +39,7 @@ def clear_block(store: Store, grid: ChunkGrid, block: tuple[int, int, int]) -> N
     store.delete_rows([progress.chunk_key(chunk) for chunk in (parent, *atomic)])
     for chunk in (parent, *atomic, *supervoxels):
         end = chunk + (1 << grid.segment_bits(grid.layer_of(chunk)))
-        keys = [key for key, _ in store.read_range(table.node_key(chunk), table.node_key(end))]
-        for start in range(0, len(keys), _KEYS_PER_REMOVAL):
-            store.delete_rows(keys[start : start + _KEYS_PER_REMOVAL])
+        store.delete_range(table.node_key(chunk), table.node_key(end))
         store.delete_rows([table.counter_key(chunk)])
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from itertools import islice
 
 from beam_ingest.format.table import Cells, ColumnName, single
 from beam_ingest.redact import redacted
@@ -21,7 +20,6 @@ SHOWN = 5
 MOST_READ = 10_000
 """and how many are read to say what they have in common: a second's work."""
 _PREFIX = b"beam_ingest/failed/"
-_ROWS_PER_REMOVAL = 1000
 _END_OF_TIME = 1 << 32
 """Seconds since 1970 that no clock shows."""
 
@@ -113,9 +111,7 @@ def _decoded(store: Store, key: bytes, row: Row) -> list[Failure]:
 
 def clear_failures(store: Store) -> None:
     """Forget the failures of an earlier attempt."""
-    keys = (key for key, _ in store.read_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS))
-    while some := list(islice(keys, _ROWS_PER_REMOVAL)):
-        store.delete_rows(some)
+    store.delete_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS)
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,7 @@ def start_job(
     """
     if tablets is not None:
         check_tablets(tablets)
-    store = job.open_store()
-    try:
+    with job.open_store() as store:
         if resume:
             return _resume(job, store, tablets)
         if not overwrite:
@@ -64,8 +63,6 @@ def start_job(
             time.sleep(OWNED_SECONDS)  # until every other job has noticed that its table is gone
         make_table(store, splits, first, job.timestamp)
         return job
-    finally:
-        store.close()
 
 
 def make_table(store: Store, splits: list[bytes], cells: table.Cells, timestamp: int) -> None:

@@ -128,6 +128,10 @@ class Store(ABC):
         """Remove whole rows."""
 
     @abstractmethod
+    def delete_range(self, start: bytes, end: bytes) -> None:
+        """Remove all rows with start <= key < end."""
+
+    @abstractmethod
     def finish(self) -> None:
         """Tidy up, once, after the last write of a job."""
 

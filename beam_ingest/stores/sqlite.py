@@ -212,6 +212,10 @@ class SQLiteStore(Store):
                 part = some[start : start + _KEYS_PER_QUERY]
                 self._execute(f"DELETE FROM cells WHERE {_one_of(part)}", part)
 
+    def delete_range(self, start: bytes, end: bytes) -> None:
+        with self._errors("written"):
+            self._execute(f"DELETE FROM cells WHERE {_RANGE}", (start, end))
+
     def finish(self) -> None:
         """Fold the log into the file, so that the graph is one file that can be copied or made read-only."""
         with suppress(sqlite3.OperationalError):  # somebody is reading: the log stays, as valid

@@ -65,7 +65,7 @@ class VerifyGraph(beam.PTransform):  # type: ignore[misc]
             verify = beam.ParDo(_VerifyParents(job)).with_outputs(*tags)
             outputs.append(_typed(came | f"Layer {layer}/Verify" >> verify, tags))
         reports += [output[REPORTS] for output in outputs]
-        return reports | "Report" >> WriteReport(Findings, job.report, partial(conclude, job))
+        return tuple(reports) | "Report" >> WriteReport(Findings, job.report, partial(conclude, job))
 
 
 def _typed(outputs: beam.pvalue.DoOutputsTuple, tags: Iterable[str]) -> beam.pvalue.DoOutputsTuple:

@@ -12,7 +12,7 @@ from beam_ingest.format import table
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.stages.failures import summarise
-from beam_ingest.stages.manifest import Manifest, read_manifest
+from beam_ingest.stages.manifest import Manifest, read_graph
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER, Scope
 from beam_ingest.stores import Store, open_store
@@ -80,13 +80,10 @@ class VerifyJob:
 
     def unfinished(self) -> str | None:
         """What to say of a graph whose last row is not written: a line, or None when it is there."""
-        store = self.open_store()
-        try:
+        with self.open_store() as store:
             if store.read_rows([CHUNKS + table.node_key(self.scope.last)]):
                 return None
             failed = summarise(store)
-        finally:
-            store.close()
         line = f"graph {self.manifest.graph_id} is not finished"
         if failed is None:
             return f"{line}: use --resume, then verify it"
@@ -108,13 +105,8 @@ def make_verify_job(graph_id: str, dataset: Dataset, store_url: str, report: str
       StoreError: when there is no graph, or another one, or one of another grid.
       ConfigError: when the watershed cannot be read, or the folders of the inputs are not named or not there.
     """
-    store = open_store(store_url)
-    try:
-        if not store.exists():
-            raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
-        manifest = read_manifest(store)
-        if manifest.graph_id != graph_id:
-            raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {graph_id}")
+    with open_store(store_url) as store:
+        manifest = read_graph(store, graph_id)
         missing = {"graph_version", "raw", "test"} - manifest.options.keys()
         if missing:
             raise StoreError(f"{store.place}: its manifest lacks the options {', '.join(sorted(missing))}")
@@ -128,8 +120,6 @@ def make_verify_job(graph_id: str, dataset: Dataset, store_url: str, report: str
             )
         pieces = 0 if manifest.options["test"] else _pieces(store, grid)
         return VerifyJob(manifest, dataset, grid, watershed.resolution, store_url, pieces, report)
-    finally:
-        store.close()
 
 
 def _check_inputs(dataset: Dataset, raw: bool) -> None:

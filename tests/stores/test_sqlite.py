@@ -82,3 +82,12 @@ def test_a_finished_graph_is_one_file(tmp_path: Path) -> None:
     assert SQLiteStore(tmp_path / "copy.sqlite").read_rows([b"k"])
     store.drop()
     assert not store.exists()
+
+
+def test_a_range_of_rows_is_removed(tmp_path: Path) -> None:
+    keys = [b"a", b"b/0", b"b/1", b"b/:", b"c"]
+    with made(tmp_path / "graph.sqlite") as store:
+        store.write([table.single(table.PARENT, key, b"12345678") for key in keys], 1000)
+        store.delete_range(b"b/0", b"b/:")
+    found = sqlite3.connect(tmp_path / "graph.sqlite").execute("SELECT row_key FROM cells ORDER BY row_key")
+    assert found.fetchall() == [(b"a",), (b"b/:",), (b"c",)]

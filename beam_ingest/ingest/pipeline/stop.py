@@ -70,11 +70,8 @@ class StopIfFailed:
         )
 
     def _failures(self, count: int) -> str:
-        store = self._job.open_store()
-        try:
+        with self._job.open_store() as store:
             found = summarise(store)
-        finally:
-            store.close()
         layer = found.layer if found else self._layer
         total = self._job.grid.chunk_count(layer)
         if found is None:
@@ -91,9 +88,6 @@ def forget_failures(job: IngestJob) -> None:
     Raises:
       StoreError: when another job has begun the graph from scratch.
     """
-    store = job.open_store()
-    try:
+    with job.open_store() as store:
         Ownership(store, job.timestamp).check()
         clear_failures(store)
-    finally:
-        store.close()

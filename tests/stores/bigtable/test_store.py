@@ -72,6 +72,18 @@ def test_column_families_are_collected_as_servers_expect(store: BigtableStore, e
     assert all(not getattr(rules[name], "max_num_versions", 0) for name in "024")
 
 
+def test_a_range_of_rows_is_removed(
+    store: BigtableStore, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product, "REQUEST_ENTRIES", 3)
+    keys = [b"a", b"b/0", b"b/1", b"b/2", b"b/3", b"b/4", b"b/:", b"c"]
+    store.write([table.single(table.PARENT, key, b"12345678") for key in keys], 1000)
+    store.delete_range(b"b/0", b"b/:")
+    rows = bigtable.Client(project="p", admin=True).instance("i").table(store._names[2]).read_rows()
+    assert [row.row_key for row in rows] == [b"a", b"b/:", b"c"]
+    store.delete_range(b"b/0", b"b/:")  # nothing is left in it
+
+
 @pytest.mark.parametrize("megabytes", [10, 60])
 def test_large_rows_are_written_whole(store: BigtableStore, emulator: Emulator, megabytes: int) -> None:
     """A node with very many children: one cell, one request."""
