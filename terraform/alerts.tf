@@ -1,6 +1,7 @@
 resource "google_monitoring_notification_channel" "people" {
   for_each = var.alert_emails
 
+  project      = var.project
   type         = "email"
   display_name = "beam_ingest: ${each.value}"
   labels       = { email_address = each.value }
@@ -12,6 +13,7 @@ resource "google_monitoring_notification_channel" "people" {
 resource "google_monitoring_alert_policy" "failed_jobs" {
   count = length(var.alert_emails) == 0 ? 0 : 1
 
+  project               = var.project
   display_name          = "beam_ingest: a job has failed"
   combiner              = "OR"
   notification_channels = [for channel in google_monitoring_notification_channel.people : channel.name]

@@ -8,6 +8,7 @@ locals {
 resource "google_bigtable_instance" "graphs" {
   count = var.create_bigtable_instance ? 1 : 0
 
+  project             = var.project
   name                = var.bigtable_instance
   display_name        = "beam_ingest graphs"
   deletion_protection = true

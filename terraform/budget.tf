@@ -1,6 +1,5 @@
 resource "google_billing_budget" "monthly" {
-  provider = google.budget
-  count    = var.budget == null ? 0 : 1
+  count = var.budget == null ? 0 : 1
 
   billing_account = var.budget.billing_account
   display_name    = "${var.project} ${var.name}"

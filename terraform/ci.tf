@@ -4,6 +4,7 @@
 resource "google_iam_workload_identity_pool" "ci" {
   count = var.github_repository == null ? 0 : 1
 
+  project                   = var.project
   workload_identity_pool_id = "${var.name}-ci"
   display_name              = "beam_ingest CI"
 
@@ -13,6 +14,7 @@ resource "google_iam_workload_identity_pool" "ci" {
 resource "google_iam_workload_identity_pool_provider" "github" {
   count = var.github_repository == null ? 0 : 1
 
+  project                            = var.project
   workload_identity_pool_id          = google_iam_workload_identity_pool.ci[0].workload_identity_pool_id
   workload_identity_pool_provider_id = "github"
   display_name                       = "GitHub"

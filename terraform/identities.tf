@@ -1,6 +1,7 @@
 # Who may do what. README.md holds the same as a table, which the tests compare with a plan.
 
 resource "google_service_account" "worker" {
+  project      = var.project
   account_id   = "${var.name}-worker"
   display_name = "beam_ingest worker"
   description  = "Workers of Dataflow jobs, and the launcher VM of the template"
@@ -9,6 +10,7 @@ resource "google_service_account" "worker" {
 }
 
 resource "google_service_account" "launcher" {
+  project      = var.project
   account_id   = "${var.name}-launcher"
   display_name = "beam_ingest launcher"
   description  = "Builds image and template, starts and follows jobs"
@@ -121,6 +123,7 @@ resource "google_artifact_registry_repository_iam_member" "images" {
     "roles/artifactregistry.writer" = google_service_account.launcher.member
   }
 
+  project    = var.project
   location   = google_artifact_registry_repository.images.location
   repository = google_artifact_registry_repository.images.repository_id
   role       = each.key

@@ -12,6 +12,7 @@ locals {
 resource "google_compute_network" "workers" {
   count = local.make_network ? 1 : 0
 
+  project                 = var.project
   name                    = var.name
   auto_create_subnetworks = false
 
@@ -21,6 +22,7 @@ resource "google_compute_network" "workers" {
 resource "google_compute_subnetwork" "workers" {
   count = local.make_network ? 1 : 0
 
+  project                  = var.project
   name                     = var.name
   region                   = var.region
   network                  = google_compute_network.workers[0].id
@@ -32,6 +34,7 @@ resource "google_compute_subnetwork" "workers" {
 resource "google_compute_firewall" "workers" {
   count = local.make_network ? 1 : 0
 
+  project     = var.project
   name        = "${var.name}-workers"
   network     = google_compute_network.workers[0].id
   direction   = "INGRESS"
@@ -47,6 +50,7 @@ resource "google_compute_firewall" "workers" {
 resource "google_compute_router" "workers" {
   count = var.nat ? 1 : 0
 
+  project = var.project
   name    = var.name
   region  = var.region
   network = google_compute_network.workers[0].id
@@ -55,6 +59,7 @@ resource "google_compute_router" "workers" {
 resource "google_compute_router_nat" "workers" {
   count = var.nat ? 1 : 0
 
+  project                            = var.project
   name                               = var.name
   region                             = var.region
   router                             = google_compute_router.workers[0].name

@@ -1,4 +1,5 @@
 resource "google_artifact_registry_repository" "images" {
+  project       = var.project
   repository_id = var.name
   location      = var.region
   format        = "DOCKER"

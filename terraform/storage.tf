@@ -12,6 +12,7 @@ locals {
 resource "google_storage_bucket" "job" {
   for_each = local.buckets
 
+  project                     = var.project
   name                        = "${var.project}-${var.name}-${each.key}"
   location                    = var.region
   uniform_bucket_level_access = true

@@ -8,16 +8,3 @@ terraform {
     }
   }
 }
-
-provider "google" {
-  project = var.project
-  region  = var.region
-}
-
-# The budget API asks which project pays for the call, which credentials of a person do not say.
-provider "google" {
-  alias                 = "budget"
-  project               = var.project
-  billing_project       = var.project
-  user_project_override = true
-}

@@ -4,10 +4,6 @@ mock_provider "google" {
   source = "./tests/mocks"
 }
 
-mock_provider "google" {
-  alias = "budget"
-}
-
 variables {
   project           = "my-project"
   region            = "europe-west4"

@@ -44,20 +44,29 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Module:
-    """A copy of terraform/ with the provider beside it.
+    """A copy of terraform/ with the provider beside it, or a configuration that calls it.
 
     Args:
       folder: where the copy goes.
+      caller: a configuration that goes into `folder`; the copy is then in terraform/ below it.
 
     Raises:
       ConnectionError: when the provider is neither in the mirror nor can be downloaded.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, caller: str | None = None) -> None:
         self.folder = folder
         shutil.copytree(
-            SOURCE, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars*", "*.md")
+            SOURCE,
+            folder if caller is None else folder / "terraform",
+            ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars*", "*.md"),
         )
+        if caller is not None:
+            (folder / "main.tf").write_text(caller)
+        self.init()
+
+    def init(self) -> None:
+        """Run terraform init, with the provider of the mirror if it has one for this platform."""
         platform = terraform_version()["platform"]
         mirrored = any(MIRROR.glob(f"registry.terraform.io/hashicorp/google/*{platform}*"))
         outcome = self.run(

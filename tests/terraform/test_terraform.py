@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,28 @@ def test_the_module_is_valid(module: Module) -> None:
     outcome = module.run("validate", "-no-color")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "Warning" not in outcome.stdout
+
+
+def test_other_configurations_can_call_it_with_count(module: Module, tmp_path: Path) -> None:
+    """As the README shows it; Terraform refuses that of modules which configure providers themselves."""
+    (text,) = re.findall(r"^  ```terraform\n(.*?)^  ```", (SOURCE / "README.md").read_text(), re.M | re.S)
+    assert "count  = 1" in text
+    caller = text.replace("./beam_ingest/terraform", "./terraform").replace("count  = 1", "count  = 2")
+    calling = Module(tmp_path / "caller", caller + 'provider "google" {}\n')
+    outcome = calling.run("validate", "-no-color")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+def test_everything_names_its_project(module: Module) -> None:
+    """A caller's provider may have another one, or none."""
+    schemas = json.loads(module.run("providers", "schema", "-json").stdout)["provider_schemas"]
+    (provider,) = schemas.values()
+    for text in sources().values():
+        for kind, content in re.findall(r'^resource "(\w+)" "\w+" {\n(.*?)^}', text, re.M | re.S):
+            attributes = provider["resource_schemas"][kind]["block"]["attributes"]
+            for name in {"project", "region"} & set(attributes):
+                if not attributes[name].get("deprecated") and "optional" in attributes[name]:
+                    assert attribute(content, name), (kind, name)
 
 
 def test_its_own_tests_pass(tested: Messages) -> None:
