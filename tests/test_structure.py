@@ -118,6 +118,16 @@ def test_verify_knows_nothing_of_the_builder() -> None:
     assert not [m for m in seen for part in parts if (m + ".").startswith(f"beam_ingest.{part}.")]
 
 
+def test_nothing_is_unpickled() -> None:
+    """A pickle out of a table or a file is code: pickles are only ever written."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = getattr(node, "attr", None) or getattr(node, "id", None)
+            assert name not in ("Unpickler", "allow_pickle"), path
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in ("pickle", "dill"):
+                assert node.attr in ("dumps", "HIGHEST_PROTOCOL"), path
+
+
 def test_nothing_imports_in_a_circle() -> None:
     edges = {name_of(path): imports_of(path, top_level=True) for path in MODULES}
     done: set[str] = set()
