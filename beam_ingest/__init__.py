@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from beam_ingest.errors import RunError as RunError
     from beam_ingest.errors import StoreError as StoreError
     from beam_ingest.errors import SubmitError as SubmitError
+    from beam_ingest.files import FileError as FileError
     from beam_ingest.format.grid import ChunkGrid as ChunkGrid
     from beam_ingest.ingest.job import IngestJob as IngestJob
     from beam_ingest.ingest.job import make_job as make_job
@@ -52,6 +53,7 @@ _MODULES = {
         "BeamIngestError", "ChunksFailedError", "ConfigError", "EmptyInputError", "GraphExistsError",
         "InputChangedError", "InputError", "RunError", "StoreError", "SubmitError",
     ),
+    "files": ("FileError",),
     "format.grid": ("ChunkGrid",),
     "ingest.job": ("IngestJob", "make_job", "start_job"),
     "ingest.pipeline.ingest_graph": ("IngestGraph",),

@@ -99,7 +99,11 @@ class Dataset:
 
     @classmethod
     def from_text(cls, text: str, path: str) -> Dataset:
-        """Check the `text` of a dataset file; relative paths in it start from the folder of `path`."""
+        """Check the `text` of a dataset file; relative paths in it start from the folder of `path`.
+
+        Raises:
+          ConfigError: naming the file, the key, what it should hold and what it holds.
+        """
         content = document.parse(text, path)
         file = _Section(path, "", content, (*_SECTIONS, *_OTHERS), required=True)
         source = file.section("data_source", _DATA_SOURCE, required=True)

@@ -45,7 +45,7 @@ class InputChangedError(BeamIngestError):
 
 
 class SubmitError(BeamIngestError):
-    """Dataflow, or the command that talks to it, does not take a job or knows nothing of it."""
+    """Dataflow, or the command that talks to it, does not accept a job or does not know it."""
 
 
 class UnavailableError(SubmitError):
@@ -53,10 +53,10 @@ class UnavailableError(SubmitError):
 
 
 class RunError(BeamIngestError):
-    """The runner, one of its workers or its engine failed, and neither the input nor the store.
+    """The runner, one of its workers or its engine failed; input and store are not the cause.
 
     Attributes:
-      log: file with what they said, if there is one.
+      log: path of the file with their output, if there is one.
     """
 
     log: str | None = None
@@ -69,7 +69,7 @@ class StoppedError(BeamIngestError):
 
 
 class InputError(BeamIngestError):
-    """An input file says something that cannot be true.
+    """An input file is damaged or contradicts the format, its neighbours or the grid.
 
     Attributes:
       file: path or URL of the file at fault.
@@ -107,4 +107,4 @@ class ChunksFailedError(BeamIngestError):
 
 
 class HopelessError(ChunksFailedError):
-    """Not one chunk of many could be built: the job stopped in the midst of a layer."""
+    """None of the first chunks could be built: the job stopped within a layer."""

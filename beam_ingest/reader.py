@@ -78,10 +78,11 @@ class GraphReader:
     """Reads one graph. Not for several threads at once: open one reader in each.
 
     Every method takes ids as an array, shape (n,), or anything numpy makes one of, and reads the table
-    in batches.
+    in batches. Columns are PyChunkedGraph's (pychunkedgraph/graph/attributes.py, 2.21 and 3.1.7). All methods
+    raise `StoreError` when the store cannot be read.
 
     Args:
-      store: the graph's store.
+      store: the graph's store, from `open_store`.
       grid: its chunk grid.
       dataset: the dataset file, for `supervoxels_at`; None when it is not needed.
     """
@@ -237,7 +238,9 @@ class GraphReader:
             (with its voxel_offset).
 
         Raises:
-          ConfigError: when a position is outside the watershed, or it cannot be read.
+          ConfigError: when a position is outside the watershed.
+          FileError: when its voxels cannot be read.
+          StoreError: when the reader was opened without a dataset.
         """
         if self._dataset is None:
             raise StoreError(f"{self._store.place}: opened without a dataset file, which names the watershed")

@@ -33,7 +33,7 @@ FANOUT = 2
 
 
 def chunk_name(coords: Coordinates) -> str:
-    """Chunk coordinates as file names and messages have them."""
+    """Chunk coordinates as file names and messages have them: ``x_y_z``."""
     return "{}_{}_{}".format(*coords)
 
 
@@ -100,7 +100,7 @@ class ChunkGrid:
         return max(1, self.layer_count - layer)
 
     def segment_bits(self, layer: int) -> int:
-        """Bits that the segment takes in an id of `layer`."""
+        """Bits that the segment takes in an id of `layer`: those that layer and coordinates leave."""
         return 64 - self.layer_id_bits - 3 * self.axis_bits(layer)
 
     def bounds(self, layer: int) -> tuple[int, int, int]:
@@ -121,7 +121,7 @@ class ChunkGrid:
         return int(self.chunk_ids(layer, np.array([coords]))[0])
 
     def chunk_ids(self, layer: int, coords: npt.ArrayLike) -> Ids:
-        """Ids, shape (n,), of the chunks at `coords`, shape (n, 3), of `layer`."""
+        """Ids, shape (n,), uint64, of the chunks at `coords`, shape (n, 3), of `layer`."""
         xyz = np.asarray(coords).astype(np.uint64).reshape(-1, 3)
         bits = self.axis_bits(layer)
         packed = (xyz[:, 0] << np.uint64(2 * bits)) | (xyz[:, 1] << np.uint64(bits)) | xyz[:, 2]
@@ -129,7 +129,7 @@ class ChunkGrid:
         return head | (packed << np.uint64(self.segment_bits(layer)))
 
     def coords(self, ids: Ids, layer: int) -> Coords:
-        """Chunk coordinates, shape (n, 3), of `ids`, shape (n,), all of `layer`."""
+        """Chunk coordinates, shape (n, 3), int64, of `ids`, shape (n,), uint64, all of `layer`."""
         bits = self.axis_bits(layer)
         packed = (ids >> np.uint64(self.segment_bits(layer))).astype(np.int64)
         mask = (1 << bits) - 1
@@ -144,7 +144,7 @@ class ChunkGrid:
         return int(node_or_chunk) >> (64 - self.layer_id_bits)
 
     def segments(self, ids: Ids, layer: int) -> Ids:
-        """The segment of each of `ids`, all of `layer`."""
+        """The segment of each of `ids`, shape (n,), all of `layer`; shape (n,), uint64."""
         return ids & np.uint64((1 << self.segment_bits(layer)) - 1)
 
     def chunk_coords(self, chunk_id: int) -> tuple[int, int, int]:
@@ -187,7 +187,7 @@ class ChunkGrid:
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
     def cross_layers(self, ids: Ids, partners: Ids) -> Layers:
-        """The highest layer at which the chunks of two supervoxels differ, shape (n,).
+        """The highest layer at which the chunks of two supervoxels differ, shape (n,), uint8.
 
         An edge of cross layer k joins nodes when layer k + 1 is built. 0 for supervoxels of one chunk.
 

@@ -97,10 +97,20 @@ def make_job(
     test: bool = False,
     require_files: bool = False,
 ) -> IngestJob:
-    """Check what is asked for against the dataset and its watershed; nothing is written.
+    """Make the job that builds a graph. The dataset and its watershed are checked; nothing is written.
+
+    Args:
+      graph_id: name of the graph.
+      dataset: the dataset file.
+      store: URL of the table, as `store_url` gives it.
+      graph_version: 3 or 2, the major version of PyChunkedGraph that opens the graph.
+      raw: read raw agglomeration instead of edges and components files.
+      test: write only the eight chunks at the centre and their parent.
+      require_files: take an absent edges or components file as an error, not as an empty chunk.
 
     Raises:
-      ConfigError: when it cannot be built.
+      ConfigError: when the dataset file lacks a key, a folder or the watershed is missing, or the grid or
+        the graph id cannot be.
     """
     watershed = read_watershed(dataset.watershed)
     for fault in dataset.missing_folders(raw):

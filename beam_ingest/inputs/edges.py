@@ -54,8 +54,9 @@ class Edges:
     Attributes:
       node_ids1: supervoxel ids, shape (n,), uint64; the chunk's own in edges that leave it.
       node_ids2: their partners, shape (n,), uint64.
-      affinities: shape (n,), float32.
-      areas: shape (n,), uint64.
+      affinities: shape (n,), float32; the higher, the more likely both are one object. Infinite in
+        cross-chunk edges.
+      areas: faces of voxels at which they touch, shape (n,), uint64.
     """
 
     node_ids1: Ids = field(default_factory=_ids)
@@ -69,7 +70,13 @@ class Edges:
 
 @dataclass(frozen=True)
 class ChunkEdges:
-    """The three groups of edges of one chunk."""
+    """The three groups of edges of one chunk.
+
+    Attributes:
+      in_chunk: edges with both supervoxels in the chunk.
+      cross_chunk: edges between the two parts of a supervoxel that the chunk's face cut; always active.
+      between_chunk: edges between other supervoxels on either side of the chunk's faces.
+    """
 
     in_chunk: Edges = field(default_factory=Edges)
     cross_chunk: Edges = field(default_factory=Edges)

@@ -16,9 +16,16 @@ from beam_ingest.stages.job import StageJob
 def run_job(
     job: StageJob, options: Mapping[str, Any], tick: Callable[[], None] = lambda: None, interval: float = 0.5
 ) -> None:
-    """Run a started job to its end; arguments and further errors as of `run_pipeline`.
+    """Run a started job to its end.
+
+    Args:
+      job: a job that `start_job` returned.
+      options: options of Apache Beam by name, such as ``{"direct_num_workers": 2}``; empty for a local run.
+      tick: called about every `interval` seconds while the job runs.
+      interval: seconds between calls of `tick`.
 
     Raises:
+      KeyboardInterrupt: on Ctrl-C; the graph can be resumed.
       ChunksFailedError: when input is bad; the failures are in the store.
       StoreError: when the store cannot be written.
       RunError: when the runner fails otherwise.

@@ -159,7 +159,19 @@ def is_finished(store: Store, scope: Scope) -> bool:
 
 
 def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
-    """Progress of every layer, from the store itself."""
+    """Progress of every layer, from the store itself.
+
+    Args:
+      store: the graph's store, from `open_store`.
+      grid: its chunk grid, as `IngestJob.grid` or `GraphReader.grid` gives it.
+
+    Returns:
+      One status per layer, from layer 2 to the root layer: chunks that are done, chunks in all, what was
+      built, and the milliseconds it took.
+
+    Raises:
+      StoreError: when the store cannot be read.
+    """
     return [read_layer(store, grid, layer) for layer in range(ATOMIC_LAYER, grid.root_layer + 1)]
 
 

@@ -23,7 +23,10 @@ class IngestGraph(beam.PTransform):  # type: ignore[misc]
     """Build every layer of a PyChunkedGraph.
 
     Args:
-      job: a job that was started (`beam_ingest.start_job`): its table is there.
+      job: a job that `start_job` returned: its table is there.
+
+    Raises:
+      ConfigError: when the job was not started.
 
     Examples:
       >>> with beam.Pipeline() as pipeline:  # doctest: +SKIP

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import warnings
@@ -17,11 +16,11 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.runners import dataflow
 from beam_ingest.stages.machines import Workers
 from tests.runners.dataflow.gcloud import gcloud_environment, require_gcloud
-from tests.test_docs import blocks, targets
+from tests.test_docs import blocks, lines, targets
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "dataflow.md"
-COMMANDS = [shlex.split(line) for block in blocks(PAGE, "sh") for line in block.splitlines()]
+COMMANDS = [words for block in blocks(PAGE, "sh") for words in lines(block)]
 
 
 def of(program: str) -> list[list[str]]:
