@@ -110,7 +110,7 @@ def test_a_file_that_cannot_be_read(cli: Cli, dataset: Path, file_of: Callable[[
     }
     assert lines(found, UNREADABLE) == [
         f"{file_of(dataset)}: chunk {NAME}: expected a file that can be read, found an error: Is a "
-        "directory; make it one that this program may read"
+        "directory; make it readable for this program"
     ]
 
 
