@@ -21,7 +21,7 @@ from beam_ingest.redact import redacted
 
 DATA_VERSIONS = (2, 3, 4)
 """The layouts of raw edge records there are."""
-_SECTIONS = ("data_source", "graph_config", "ingest_config", "backend_client")
+_SECTIONS = ("data_source", "graph_config", "ingest_config", "backend_client", "volumes")
 _OTHERS = ("mesh_config", "meshing_config", "meshing", "l2cache_config", "l2cache", "cave_config", "cave")
 """Sections for other programs that read the same file; accepted and left alone."""
 _DATA_SOURCE = ("EDGES", "COMPONENTS", "WATERSHED", "DATA_VERSION", "CV_MIP")
@@ -31,6 +31,7 @@ _GRAPH_CONFIG = (
 _USE_RAW = ("USE_RAW_EDGES", "USE_RAW_COMPONENTS")
 """How PyChunkedGraph notes that input is raw; here --raw says so."""
 _INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER", "ALLOW_UNJOINED_CHUNKS", *_USE_RAW)
+_VOLUMES = ("SUPERVOXELS", "SEGMENTATION", "EQUIVALENCES", "AFFINITIES", "MIP", "FILL_MISSING")
 _BACKEND_CLIENT = ("TYPE", "CONFIG")
 _BACKEND_CONFIG = {
     "bigtable": ("PROJECT", "INSTANCE", "ADMIN", "READ_ONLY", "CREDENTIALS", "MAX_ROW_KEY_COUNT"),
@@ -41,6 +42,27 @@ _SECRETS = ("CREDENTIALS",)
 _SECRET_SECTIONS = ("backend_client", "backend_client.CONFIG")
 _MOST_NUMBER = (1 << 31) - 1
 _MOST_TEXT = 4096
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """The section ``volumes``: what EDGES, COMPONENTS and WATERSHED are made from.
+
+    Attributes:
+      supervoxels: URL of the volume of supervoxels, or of any over-segmentation.
+      segmentation: URL of the agglomerated volume, or of a table of labels (.npy, .csv, .parquet), or None.
+      equivalences: URL of a table of pairs of supervoxels that are joined, or None.
+      affinities: URL of the volume of affinities, or None.
+      mip: mip level at which supervoxels and affinities are read.
+      fill_missing: whether blocks of the volumes that are not stored are background.
+    """
+
+    supervoxels: str
+    segmentation: str | None
+    equivalences: str | None
+    affinities: str | None
+    mip: int
+    fill_missing: bool
 
 
 @dataclass(frozen=True)
@@ -67,6 +89,7 @@ class Dataset:
       allow_unjoined_chunks: whether it is meant that no edge between chunks is active.
       backend_type: ``sqlite`` or ``bigtable``, or None.
       backend_config: its settings, without credentials: those of the application default are used.
+      volumes: what EDGES, COMPONENTS and WATERSHED are made from, or None.
     """
 
     path: str
@@ -87,6 +110,7 @@ class Dataset:
     allow_unjoined_chunks: bool
     backend_type: str | None
     backend_config: Mapping[str, Any]
+    volumes: Volumes | None = None
 
     @classmethod
     def from_file(cls, path: str | Path) -> Dataset:
@@ -139,6 +163,7 @@ class Dataset:
             allow_unjoined_chunks=ingest.flag("ALLOW_UNJOINED_CHUNKS"),
             backend_type=backend_type,
             backend_config={key: value for key, value in settings.content.items() if key not in _SECRETS},
+            volumes=_volumes(file) if "volumes" in content else None,
         )
 
     def missing_keys(self, raw: bool) -> list[str]:
@@ -180,6 +205,21 @@ class Dataset:
                     f"{self.path}: {section}.{key}: expected a folder, found none at {Folder(url).path('')}"
                 )
         return faults
+
+
+def _volumes(file: _Section) -> Volumes:
+    section = file.section("volumes", _VOLUMES, required=True)
+    segmentation, equivalences = section.url("SEGMENTATION", None), section.url("EQUIVALENCES", None)
+    if segmentation and equivalences:
+        section.wrong("EQUIVALENCES", "either this or SEGMENTATION, not both")
+    return Volumes(
+        supervoxels=section.url("SUPERVOXELS"),
+        segmentation=segmentation,
+        equivalences=equivalences,
+        affinities=section.url("AFFINITIES", None),
+        mip=section.integer("MIP", 0),
+        fill_missing=section.flag("FILL_MISSING"),
+    )
 
 
 def _stored_text(content: Mapping[str, Any]) -> str:

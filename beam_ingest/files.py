@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from beam_ingest import halt
-from beam_ingest.errors import ConfigError
-from beam_ingest.errors import FileError as FileError
+from beam_ingest.errors import BeamIngestError, ConfigError
 from beam_ingest.file_kind import open_regular
 
 ENCODINGS = {".gz": "gzip", ".br": "br", ".zstd": "zstd", ".xz": "xz", ".bz2": "bzip2"}
@@ -31,6 +30,10 @@ _PRECOMPUTED = re.compile(
     r"precomputed://(?P<place>.*)|(?P<before>.*)\|(neuroglancer-)?precomputed:", re.DOTALL
 )
 _OTHER_FORMAT = re.compile(r"(?P<place>.*)\|(?P<format>[\w-]+):", re.DOTALL)
+
+
+class FileError(BeamIngestError):
+    """A file is there but could not be read or written."""
 
 
 class PlaceError(ConfigError):
@@ -252,8 +255,12 @@ class Folder:
         except Exception as error:
             raise FileError(f"{self.path(prefix)}: cannot be listed: {first_line(error)}") from error
 
-    def write(self, contents: Mapping[str, bytes]) -> None:
+    def write(self, contents: Mapping[str, bytes], gzipped: bool = False) -> None:
         """Write each file whole: a reader sees all of it or none.
+
+        Args:
+          contents: what is in each file, by name.
+          gzipped: whether it is compressed with gzip, as cloud-files undoes it.
 
         Raises:
           FileError: when a file cannot be written.
@@ -261,10 +268,11 @@ class Folder:
         halt.check()
         if self._local is not None:
             for name, content in contents.items():
-                self._write_local(self._local / name, content)
+                self._write_local(self._local / (f"{name}.gz" if gzipped else name), content)
             return
         try:
-            _cloud_files(self.url).puts(contents.items(), compress=None, raw=True)
+            compress = "gzip" if gzipped else None
+            _cloud_files(self.url).puts(contents.items(), compress=compress, raw=True)
         except Exception as error:
             raise FileError(f"{self.url}: cannot be written: {first_line(error)}") from error
 
@@ -321,9 +329,8 @@ class Folder:
         return bytes(unpacked)
 
     def _unreadable(self, name: str, reason: object) -> FileError:
-        cause = first_line(reason)
         return FileError(
-            f"{self.path(name)}: expected a file that can be read, found an error: {cause}", cause
+            f"{self.path(name)}: expected a file that can be read, found an error: {first_line(reason)}"
         )
 
     def _list_local(self, prefix: str) -> Iterator[str]:

@@ -16,8 +16,11 @@ from beam_ingest.stores.base import Store
 
 MANIFEST_KEY = b"beam_ingest"
 _MANIFEST = ColumnName("0", b"manifest")
-_OPTIONS = {"graph_version": int, "raw": bool, "test": bool, "require_files": bool}
-"""What changes a graph (`beam_ingest.ingest.job.IngestJob.options`)."""
+_OPTIONS: tuple[dict[str, type], ...] = (
+    {"graph_version": int, "raw": bool, "test": bool, "require_files": bool},
+    {"prepare": bool, "test": bool},
+)
+"""What changes a product: the options of the jobs of ``graph`` and ``prepare``."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Manifest:
             and 0 <= manifest.timestamp < 1 << 63
             and type(manifest.replace_files) is bool
             and (manifest.tablets is None or manifest.tablets in range(1, 1000))
-            and {name: type(option) for name, option in manifest.options.items()} == _OPTIONS
-            and manifest.options["graph_version"] in table.VERSIONS
+            and {name: type(option) for name, option in manifest.options.items()} in _OPTIONS
+            and manifest.options.get("graph_version", 3) in table.VERSIONS
         )
         if not sound:
             raise ValueError("values of other types than a manifest has")

@@ -37,7 +37,7 @@ def test_a_chunk_without_all_its_coordinates(cli: Cli, given: tuple[str, ...], l
     assert line == f"the following arguments are required: {lacking} (see beam-ingest chunk --help)"
 
 
-VERBS = ("graph", "check", "status", "failures", "chunk", "launch", "cancel", "verify", "sample")
+VERBS = ("graph", "prepare", "check", "status", "failures", "chunk", "launch", "cancel", "verify", "sample")
 
 
 @pytest.mark.parametrize("verb", VERBS)

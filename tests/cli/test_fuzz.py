@@ -154,7 +154,18 @@ def test_bytes_of_dataset_files(sound: Path, content: bytes) -> None:
 WORD = st.one_of(
     st.sampled_from(
         [
-            *("graph", "check", "status", "failures", "chunk", "launch", "cancel", "verify", "sample"),
+            *(
+                "graph",
+                "prepare",
+                "check",
+                "status",
+                "failures",
+                "chunk",
+                "launch",
+                "cancel",
+                "verify",
+                "sample",
+            ),
             *(
                 "g",
                 "",

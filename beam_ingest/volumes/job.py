@@ -1,0 +1,173 @@
+"""One job of ``prepare``: from volumes to EDGES, COMPONENTS and WATERSHED."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import ConfigError, InputError
+from beam_ingest.files import Folder, local_path
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Coordinates
+from beam_ingest.inputs.watershed import Watershed, chunk_grid
+from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.manifest import digest
+from beam_ingest.stores import Store, store_url
+from beam_ingest.volumes.outputs import MARK, check_free, output_places, remove_outputs
+from beam_ingest.volumes.source import Extent, Triple, VolumeReader, read_extent, volumes_of
+from beam_ingest.volumes.tables import read_table
+from beam_ingest.volumes.watershed import storage_block, watershed_info
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+
+@dataclass(frozen=True)
+class PrepareJob(StageJob):
+    """The job that makes a dataset of volumes; further attributes as of `StageJob`.
+
+    Its table is one of its own, which the graph's does not know.
+
+    Attributes:
+      extent: where the voxels are.
+      chunked: whether the supervoxels are pieces already, with ids of their chunks: nothing is written to
+        WATERSHED, which names them.
+    """
+
+    stage: ClassVar[str] = "prepare"
+
+    extent: Extent = field(kw_only=True)
+    chunked: bool = False
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What changes the files, for the manifest."""
+        return {"prepare": True, "test": self.test}
+
+    @property
+    def block(self) -> Triple:
+        """Voxels of a storage block of the watershed."""
+        return storage_block(self.dataset.chunk_size)
+
+    def writes(self, coords: Coordinates) -> bool:
+        """Whether the files of a chunk are written: of a test, those that ``graph --test`` reads."""
+        if not self.test:
+            return True
+        low = [2 * (n // 2) for n in self.grid.bounds(ATOMIC_LAYER + 1)]
+        return all(a - 1 <= c <= a + 2 for a, c in zip(low, coords, strict=True))
+
+    def chunks(self, block: Coordinates) -> Iterator[Coordinates]:
+        """The chunks of a block that are read: those that are written, and those that they touch."""
+        for x, y, z in self.grid.children(ATOMIC_LAYER + 1, block).tolist():
+            if self.writes((x, y, z)) or any(map(self.writes, self.neighbours((x, y, z)))):
+                yield (x, y, z)
+
+    def neighbours(self, coords: Coordinates) -> list[Coordinates]:
+        """The up to six chunks that share a face with a chunk."""
+        found = []
+        for axis, step in product(range(3), (-1, 1)):
+            x, y, z = (c + step * (i == axis) for i, c in enumerate(coords))
+            if 0 <= (x, y, z)[axis] < self.grid.chunks[axis]:
+                found.append((x, y, z))
+        return found
+
+    @property
+    def written_count(self) -> int:
+        """How many chunks' files are written."""
+        if not self.test:
+            return self.grid.chunk_count(ATOMIC_LAYER)
+        return sum(self.writes((x, y, z)) for x, y, z in product(*map(range, self.grid.chunks)))
+
+    def build(self, begin: beam.Pipeline | beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the stages of `prepare`, without a name around them."""
+        from beam_ingest.volumes.transform import build_prepare
+
+        return build_prepare(begin, self)
+
+    def check_outputs(self) -> None:
+        """Refuse folders that hold files already."""
+        check_free(self.dataset, self.extent, not self.chunked)
+
+    def remove_outputs(self, store: Store) -> None:
+        """Remove what an earlier run wrote; without its table nobody knows whose the files are."""
+        if store.exists():
+            remove_outputs(self.dataset, self.extent, not self.chunked)
+        else:
+            self.check_outputs()
+
+    def write_info(self) -> None:
+        """Write the watershed's info, which the graph reads first."""
+        if not self.chunked:
+            Folder(self.dataset.watershed).write({"info": watershed_info(self.extent, self.block)})
+
+
+def prepare_place(dataset: Dataset, option: str | None) -> tuple[str, str]:
+    """The name of a job, and the URL of its table: beside local EDGES, or else where graphs are.
+
+    Raises:
+      ConfigError: when nothing says where.
+    """
+    edges = output_places(dataset)["EDGES"]
+    name = f"prepare-{digest(edges)[:12]}"
+    local = local_path(edges)
+    if option is None and local is not None:
+        return name, f"sqlite:{local}/{MARK}/prepare.sqlite"
+    if option is None and dataset.backend_type == "sqlite":
+        raise ConfigError(
+            f"{dataset.path}: EDGES is not on this machine; add --store, where progress is kept"
+        )
+    return name, store_url(dataset, name, option)
+
+
+def make_prepare_job(dataset: Dataset, store: str | None = None, *, test: bool = False) -> PrepareJob:
+    """Check what is asked for against the volumes; nothing is written.
+
+    Raises:
+      ConfigError: when it cannot be done.
+    """
+    name, place = prepare_place(dataset, store)
+    extent = read_extent(dataset)
+    grid = chunk_grid(dataset, Watershed(extent.size, extent.resolution))
+    volumes = volumes_of(dataset)
+    read_table(dataset)
+    chunked = _is_chunked(dataset, extent, grid)
+    same = volumes.supervoxels == dataset.watershed
+    if chunked and not same:
+        raise ConfigError(
+            f"{dataset.path}: volumes.SUPERVOXELS hold ids of their chunks already: "
+            f"expected data_source.WATERSHED to be the same volume, {volumes.supervoxels}"
+        )
+    if same and not chunked:
+        raise ConfigError(
+            f"{dataset.path}: data_source.WATERSHED: expected another place than volumes.SUPERVOXELS: its "
+            f"labels are no ids of chunks of {list(dataset.chunk_size)} voxels: a new volume is written"
+        )
+    if not chunked:
+        storage_block(dataset.chunk_size)
+    return PrepareJob(
+        graph_id=name,
+        dataset=dataset,
+        grid=grid,
+        resolution=extent.resolution,
+        store=place,
+        test=test,
+        extent=extent,
+        chunked=chunked,
+    )
+
+
+def _is_chunked(dataset: Dataset, extent: Extent, grid: ChunkGrid) -> bool:
+    """Whether the labels of the chunk at the centre, if it has any, are supervoxel ids of that chunk."""
+    reader = VolumeReader(dataset, extent)
+    x, y, z = (n // 2 for n in grid.chunks)
+    try:
+        labels = np.unique(reader.supervoxels((x, y, z))).astype(np.uint64)
+    except InputError:  # which the job tells of; what the place means decides
+        return volumes_of(dataset).supervoxels == dataset.watershed
+    labels = labels[labels != 0]
+    own = grid.chunk_id(SUPERVOXEL_LAYER, (x, y, z))
+    return bool(labels.size) and bool((labels - grid.segments(labels, SUPERVOXEL_LAYER) == own).all())

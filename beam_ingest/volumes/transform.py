@@ -1,0 +1,239 @@
+"""``prepare`` as a pipeline: cut chunks, find contacts across faces, write files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+from zlib import crc32
+
+import apache_beam as beam
+import numpy as np
+
+from beam_ingest import halt
+from beam_ingest.errors import ChunksFailedError, InputError
+from beam_ingest.files import Folder
+from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates
+from beam_ingest.inputs.components import components_file_name, encode_components
+from beam_ingest.inputs.edges import edges_file_name, edges_folder, encode_chunk_edges
+from beam_ingest.stages import failures, progress
+from beam_ingest.stages.coding import (
+    KEYED_BYTES,
+    WriteUnit,
+    compress,
+    decode_key,
+    decompress,
+    encode_key,
+    pack_blobs,
+    unpack_blobs,
+)
+from beam_ingest.stages.manifest import Ownership
+from beam_ingest.stages.planning import PlanBlocks
+from beam_ingest.stages.process import Once, PerProcess
+from beam_ingest.stages.progress import Counts
+from beam_ingest.stages.sink import Write, all_written, failed_unit
+from beam_ingest.stages.typed import typed
+from beam_ingest.stores import Store
+from beam_ingest.volumes.agglomerate import LabelTable
+from beam_ingest.volumes.assemble import assemble_components, assemble_edges
+from beam_ingest.volumes.cut import CutChunk, Cutter
+from beam_ingest.volumes.faces import Crossings, Plane, crossings
+from beam_ingest.volumes.job import PrepareJob
+from beam_ingest.volumes.source import VolumeReader
+from beam_ingest.volumes.tables import read_table
+from beam_ingest.volumes.totals import Totals
+from beam_ingest.volumes.watershed import write_chunk
+
+_CHUNKS, _FACES, _UNITS = "chunks", "faces", "units"
+_CHUNK, _ACROSS = b"chunk", b"across"
+
+
+def build_prepare(begin: beam.Pipeline | beam.pvalue.PBegin, job: PrepareJob) -> beam.PCollection:
+    """The stages of `PrepareVolumes` without a name around them.
+
+    Args:
+      begin: where the stages go.
+      job: a job that was started.
+
+    Returns:
+      The `Counts` of all chunks.
+    """
+    cut = begin | "Plan" >> PlanBlocks(job.scope)
+    cut = cut | "Cut chunks" >> beam.ParDo(_CutChunks(job)).with_outputs(_CHUNKS, _FACES, _UNITS)
+    typed(cut, {_CHUNKS: KEYED_BYTES, _FACES: KEYED_BYTES, _UNITS: WriteUnit})
+    across = (
+        cut[_FACES]
+        | "Group faces" >> beam.GroupByKey()
+        | "Cross faces" >> beam.FlatMap(_cross).with_output_types(KEYED_BYTES)
+    )
+    units = (
+        (cut[_CHUNKS], across)
+        | "Both" >> beam.Flatten()
+        | "Group chunks" >> beam.GroupByKey()
+        | "Write files" >> beam.ParDo(_WriteFiles(job)).with_output_types(WriteUnit)
+    )
+    written = (cut[_UNITS], units) | "Units" >> beam.Flatten() | "Mark" >> Write(job, ATOMIC_LAYER)
+    end = begin | "End" >> beam.Impulse()
+    finish = partial(_finish, job)
+    return end | "Finish" >> beam.Map(finish, all_written(written)).with_output_types(Counts)
+
+
+class PrepareVolumes(beam.PTransform):  # type: ignore[misc]
+    """Make EDGES, COMPONENTS and WATERSHED of volumes.
+
+    Args:
+      job: a job that was started (`beam_ingest.stages.start.start_job`): its table is there.
+    """
+
+    def __init__(self, job: PrepareJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the transform to a pipeline; gives the `Counts` of all chunks."""
+        return build_prepare(begin, self._job)
+
+
+class _CutChunks(beam.DoFn):  # type: ignore[misc]
+    """Reads every chunk of a block, writes its part of the watershed, and sends its contacts and faces."""
+
+    def __init__(self, job: PrepareJob) -> None:
+        self._job = job
+        self._table = PerProcess[Once[LabelTable | None]](Once)
+        self._cutter: Cutter
+        self._store: Store
+        self._reader: VolumeReader
+
+    def setup(self) -> None:
+        self._reader = VolumeReader(self._job.dataset, self._job.extent)
+        table = self._table.get().get(partial(read_table, self._job.dataset))
+        self._cutter = Cutter(self._job, self._reader, table)
+        self._store = self._job.open_store()
+        self._ownership = Ownership(self._store, self._job.timestamp)
+
+    def teardown(self) -> None:
+        self._store.close()
+
+    def process(self, key: bytes) -> Iterator[beam.pvalue.TaggedOutput]:
+        job = self._job
+        chunks = list(job.chunks(job.grid.chunk_coords(decode_key(key))))
+        around = {coords for chunk in chunks for coords in (chunk, *job.neighbours(chunk))}
+        needed = set(filter(job.writes, around))
+        if job.resume:
+            marks = {_mark(job, coords): coords for coords in needed}
+            needed -= {marks[mark] for mark in progress.read_done(self._store, sorted(marks))}
+        for coords in chunks:
+            if not needed.isdisjoint([coords, *job.neighbours(coords)]):
+                halt.check()
+                try:
+                    yield from self._chunk(coords, needed)
+                except InputError as error:
+                    chunk_id = job.grid.chunk_id(ATOMIC_LAYER, coords)
+                    yield beam.pvalue.TaggedOutput(_UNITS, failed_unit(job.grid, chunk_id, [error]))
+
+    def _chunk(self, coords: Coordinates, needed: set[Coordinates]) -> Iterator[beam.pvalue.TaggedOutput]:
+        job, cutter = self._job, self._cutter
+        pieces, ids, agglomerated, mixed, affinities = cutter.read(coords)
+        for axis, upper, plane in cutter.planes(coords, pieces, ids, agglomerated, affinities):
+            x, y, z = (c + (-1 if upper else 1) * (i == axis) for i, c in enumerate(coords))
+            if coords in needed or (x, y, z) in needed:
+                lower = (x, y, z) if upper else coords
+                face = encode_key(job.grid.chunk_id(ATOMIC_LAYER, lower)) + bytes([axis])
+                target = encode_key(job.grid.chunk_id(ATOMIC_LAYER, coords)) if coords in needed else b""
+                side = pack_blobs([bytes([upper]), target, plane.encode()])
+                yield beam.pvalue.TaggedOutput(_FACES, (face, compress(side)))
+        if coords not in needed:
+            return
+        nbytes = 0
+        if not job.chunked:
+            self._ownership.check()
+            voxels = pieces.fill(np.append(np.uint64(0), ids))
+            low, _ = self._reader.box(coords)
+            nbytes = write_chunk(Folder(job.dataset.watershed), job.extent, job.block, low, voxels)
+        cut = CutChunk(ids, agglomerated, cutter.contacts(pieces, affinities), mixed, nbytes)
+        packed = compress(pack_blobs([_CHUNK, cut.encode()]))
+        yield beam.pvalue.TaggedOutput(_CHUNKS, (encode_key(job.grid.chunk_id(ATOMIC_LAYER, coords)), packed))
+
+
+def _cross(group: tuple[bytes, Iterable[bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The contacts across one face, to the chunks on its sides that are written."""
+    sides = {side[0]: side[1:] for side in (list(unpack_blobs(decompress(data))) for data in group[1])}
+    if len(sides) < 2:  # the other chunk could not be read: this one is left for a resume
+        return
+    (low, lower), (high, upper) = sides[b"\0"], sides[b"\1"]
+    found = crossings(Plane.decode(lower or b""), Plane.decode(upper or b""))
+    for target, side in zip((low, high), found, strict=True):
+        if target:
+            yield target, compress(pack_blobs([_ACROSS, side.encode()]))
+
+
+class _WriteFiles(beam.DoFn):  # type: ignore[misc]
+    """Writes the edges and components files of a chunk, and then its mark."""
+
+    def __init__(self, job: PrepareJob) -> None:
+        self._job = job
+        self._store: Store
+
+    def setup(self) -> None:
+        self._store = self._job.open_store()
+        self._ownership = Ownership(self._store, self._job.timestamp)
+
+    def teardown(self) -> None:
+        self._store.close()
+
+    def process(self, group: tuple[bytes, Iterable[bytes]]) -> Iterator[WriteUnit]:
+        unit = self._unit(*group)
+        if unit is not None:
+            yield unit
+
+    def _unit(self, key: bytes, values: Iterable[bytes]) -> WriteUnit | None:
+        begun = time.perf_counter_ns()
+        job = self._job
+        coords = job.grid.chunk_coords(decode_key(key))
+        came = [list(unpack_blobs(decompress(data))) for data in values]
+        cut = [CutChunk.decode(data or b"") for kind, data in came if kind == _CHUNK]
+        across = [Crossings.decode(data or b"") for kind, data in came if kind == _ACROSS]
+        if not cut or len(across) != len(job.neighbours(coords)):
+            return None  # it, or a chunk beside it, failed: left for a resume
+        (chunk,) = cut
+        halt.check()
+        self._ownership.check()
+        edges, alone = assemble_edges(chunk.ids, chunk.inside, across)
+        mapping = assemble_components(chunk.ids, chunk.agglomerated, across)
+        contents = encode_chunk_edges(edges), encode_components(mapping)
+        edges_folder(str(job.dataset.edges)).write({edges_file_name(coords): contents[0]})
+        Folder(str(job.dataset.components)).write({components_file_name(coords): contents[1]})
+        size = sum(map(len, contents))
+        totals = Totals.of(
+            edges, chunk.agglomerated, alone=alone, mixed=chunk.mixed, nbytes=size + chunk.nbytes
+        )
+        cells = totals.cells(decode_key(key), crc32(b"".join(contents)))
+        counts = Counts(
+            supervoxels=int(chunk.ids.size),
+            edges=len(edges),
+            rows=1,
+            cells=len(cells),
+            nbytes=totals.nbytes,
+            mapped=int(mapping.ids.size),
+            between=len(edges.between_chunk),
+        )
+        milliseconds = (time.perf_counter_ns() - begun) // 1_000_000
+        return WriteUnit(_mark(job, coords), counts, milliseconds, cells)
+
+
+def _finish(job: PrepareJob, _: bytes, counts: Counts) -> Counts:
+    """End the job, when chunks failed with an error."""
+    with job.open_store() as store:
+        if not counts.failed:
+            Ownership(store, job.timestamp).check()
+            failures.clear_failures(store)
+            return counts
+        found = failures.summarise(store)
+    total = job.grid.chunk_count(ATOMIC_LAYER)
+    if found is None:
+        raise ChunksFailedError(f"{counts.failed} of {total} chunks failed")
+    raise ChunksFailedError("\n".join(found.lines(job.graph_id, job.dataset.path, total)))
+
+
+def _mark(job: PrepareJob, coords: Coordinates) -> bytes:
+    return progress.chunk_key(job.grid.chunk_id(ATOMIC_LAYER, coords))

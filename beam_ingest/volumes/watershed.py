@@ -1,0 +1,88 @@
+"""Writing the watershed: a precomputed volume of piece ids, whose storage blocks divide the chunks."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from itertools import product
+
+from beam_ingest.arrays import Ids
+from beam_ingest.errors import ConfigError
+from beam_ingest.files import Folder
+from beam_ingest.volumes.source import Extent, Triple
+
+MOST_BLOCK, LEAST_BLOCK = 128, 16
+"""Voxels of a storage block along an axis, where a chunk has more."""
+_CELL = (8, 8, 8)
+"""Voxels that compressed_segmentation packs together."""
+
+
+def storage_block(chunk_size: Triple) -> Triple:
+    """The largest blocks that divide a chunk of `chunk_size` voxels, at most 128 along each axis.
+
+    Raises:
+      ConfigError: when only tiny ones would.
+
+    >>> storage_block((512, 64, 320))
+    (128, 64, 80)
+    """
+    found = []
+    for axis, voxels in zip("xyz", chunk_size, strict=True):
+        block = next(n for n in range(min(voxels, MOST_BLOCK), 0, -1) if voxels % n == 0)
+        if block < LEAST_BLOCK < voxels:
+            near = max(MOST_BLOCK, round(voxels / MOST_BLOCK) * MOST_BLOCK)
+            raise ConfigError(
+                f"graph_config.CHUNK_SIZE: expected a size along {axis} that storage blocks of "
+                f"{LEAST_BLOCK} to {MOST_BLOCK} voxels divide, found {voxels}; {near} would do"
+            )
+        found.append(block)
+    x, y, z = found
+    return (x, y, z)
+
+
+def scale_key(extent: Extent) -> str:
+    """The folder of the blocks."""
+    return "_".join(f"{r:g}" for r in extent.resolution)
+
+
+def watershed_info(extent: Extent, block: Triple) -> bytes:
+    """The content of the file ``info``."""
+    scale = {
+        "key": scale_key(extent),
+        "size": extent.size,
+        "resolution": [int(r) if r == int(r) else r for r in extent.resolution],
+        "voxel_offset": extent.offset,
+        "chunk_sizes": [block],
+        "encoding": "compressed_segmentation",
+        "compressed_segmentation_block_size": _CELL,
+    }
+    info = {"type": "segmentation", "data_type": "uint64", "num_channels": 1, "scales": [scale]}
+    return json.dumps(info, indent=1).encode()
+
+
+def write_chunk(folder: Folder, extent: Extent, block: Triple, low: Triple, ids: Ids) -> int:
+    """Write the blocks of a chunk; gives their bytes.
+
+    Args:
+      folder: of the watershed.
+      extent: of the volume.
+      block: voxels of a storage block.
+      low: where the chunk begins.
+      ids: of its voxels, shape (x, y, z), in Fortran order.
+
+    Raises:
+      FileError: when they cannot be written.
+    """
+    import compressed_segmentation  # with cloud-volume
+
+    contents = {}
+    for at in product(*(range(0, n, b) for n, b in zip(ids.shape, block, strict=True))):
+        x, y, z = (slice(a, a + b) for a, b in zip(at, block, strict=True))
+        voxels = ids[x, y, z]
+        begin = [a + b for a, b in zip(low, at, strict=True)]
+        ranges = [f"{a}-{a + n}" for a, n in zip(begin, voxels.shape, strict=True)]
+        packed = compressed_segmentation.compress(voxels[..., None].copy("F"), _CELL, order="F")
+        # Level 1 is worth it, others are not; without a time, equal voxels are equal bytes.
+        contents[f"{scale_key(extent)}/{'_'.join(ranges)}"] = gzip.compress(packed, 1, mtime=0)
+    folder.write(contents, gzipped=True)
+    return sum(map(len, contents.values()))

@@ -1,0 +1,208 @@
+"""``beam-ingest prepare``: from volumes to files, and from these to a graph."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import fastremap
+import numpy as np
+import pytest
+from cloudvolume import CloudVolume
+
+from beam_ingest.inputs.components import decode_components
+from beam_ingest.inputs.edges import decode_chunk_edges
+from tests.conftest import Cli
+from tests.graphs import pinky256, read_cells
+from tests.volumes.datasets import SIZE, make_volumes, named_pieces, outputs, write_dataset, write_volume
+from tests.volumes.oracle import Piece, expect
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Volumes in a folder, and a dataset file; nothing is prepared."""
+    folder = tmp_path_factory.mktemp("volumes")
+    supervoxels, segmentation = make_volumes()
+    affinities = np.random.default_rng(3).random((*supervoxels.shape, 3)).astype(np.float32)
+    write_volume(folder / "supervoxels", supervoxels, encoding="compressed_segmentation")
+    write_volume(folder / "segmentation", segmentation, block=(8, 8, 32))
+    write_volume(folder / "affinities", affinities)
+    write_volume(folder / "affinities8", (affinities * 255).astype(np.uint8))
+    return write_dataset(
+        folder,
+        {"SUPERVOXELS": "./supervoxels", "SEGMENTATION": "./segmentation", "AFFINITIES": "./affinities"},
+    )
+
+
+@pytest.fixture
+def dataset(made: Path, tmp_path: Path) -> Path:
+    """A copy of the volumes and the dataset file."""
+    return shutil.copytree(made.parent, tmp_path / "dataset") / made.name
+
+
+@pytest.fixture(scope="module")
+def prepared(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The volumes, prepared undisturbed in one go."""
+    from beam_ingest.cli import main
+
+    path = shutil.copytree(made.parent, tmp_path_factory.mktemp("prepared") / "dataset") / made.name
+    assert main(["prepare", str(path)]) == 0
+    return path
+
+
+def contacts(dataset: Path, pieces: dict[int, Piece]) -> dict[tuple[str, Piece, Piece], tuple[int, float]]:
+    """All edges of all files: group and the two pieces → area and affinity."""
+    found = {}
+    for file in sorted((dataset.parent / "edges").glob("*.zst")):
+        edges = decode_chunk_edges(file.read_bytes(), file.name, "")
+        for group in ("in_chunk", "cross_chunk", "between_chunk"):
+            columns = vars(getattr(edges, group)).values()
+            for one, two, affinity, area in zip(*(column.tolist() for column in columns), strict=True):
+                assert (group, pieces[one], pieces[two]) not in found
+                assert file.name == "edges_{}_{}_{}.proto.zst".format(*pieces[one][0])
+                found[group, pieces[one], pieces[two]] = (area, affinity)
+    return found
+
+
+def test_files_are_what_the_voxels_say(prepared: Path) -> None:
+    supervoxels, segmentation = make_volumes()
+    affinities = np.random.default_rng(3).random((*supervoxels.shape, 3)).astype(np.float32)
+    expected = expect(supervoxels, SIZE, segmentation, affinities)
+    pieces = named_pieces(prepared, supervoxels)
+    assert sorted(pieces.values()) == sorted(expected.pieces)
+    segments = expected.segments()
+    assert all(node & ((1 << 26) - 1) == segments[piece] for node, piece in pieces.items())
+    wanted: dict[tuple[str, Piece, Piece], tuple[int, float]] = {}
+    for (a, b), area in expected.area.items():
+        mean = expected.affinity[a, b] / area
+        if a[0] == b[0]:
+            wanted["in_chunk", a, b] = (area, mean)
+        else:
+            kind, value = ("cross_chunk", np.inf) if a[1] == b[1] else ("between_chunk", mean)
+            wanted[kind, a, b] = wanted[kind, b, a] = (area, value)
+    for piece in set(expected.pieces) - expected.touching():
+        wanted["in_chunk", piece, piece] = (0, 0.0)
+    found = contacts(prepared, pieces)
+    assert found.keys() == wanted.keys()
+    assert Counter(kind for kind, *_ in found).keys() == {"in_chunk", "cross_chunk", "between_chunk"}
+    for key, (area, mean) in wanted.items():
+        assert found[key] == (area, pytest.approx(mean, rel=1e-6))
+    for file in (prepared.parent / "components").iterdir():
+        mapping = decode_components(file.read_bytes(), file.name, "")
+        labels = [expected.pieces[pieces[node]] for node in mapping.ids.tolist()]
+        assert 0 not in labels
+        assert len(set(zip(mapping.components.tolist(), labels, strict=True))) == len(set(labels))
+
+
+def partition_of(store: Path) -> set[frozenset[int]]:
+    """Supervoxels by root."""
+    parent = {
+        int(key): int.from_bytes(value, "little")
+        for (key, family, name), value in read_cells(store).items()
+        if (family, name) == ("0", b"parents")
+    }
+    groups: dict[int, set[int]] = {}
+    for node in parent:
+        if node >> 56 == 1:
+            root = node
+            while root in parent:
+                root = parent[root]
+            groups.setdefault(root, set()).add(node)
+    return {frozenset(group) for group in groups.values()}
+
+
+def test_the_graph_is_that_of_the_segmentation(prepared: Path, cli: Cli, tmp_path: Path) -> None:
+    store = tmp_path / "graph.sqlite"
+    assert cli("graph", "g", prepared, "--store", f"sqlite:{store}").status == 0
+    assert cli("verify", "g", prepared, "--store", f"sqlite:{store}").status == 0
+    checked = cli("check", prepared, "--all", "--json")
+    assert (checked.status, checked.json["wrong"]) == (0, 0)
+    supervoxels, segmentation = make_volumes()
+    expected = expect(supervoxels, SIZE, segmentation)
+    group_of = {piece: {piece} for piece in expected.pieces}
+    for a, b in expected.area:
+        if (a[1] == b[1] and a[0] != b[0]) or expected.pieces[a] == expected.pieces[b] != 0:
+            group_of[a] |= group_of[b]
+            for piece in group_of[a]:
+                group_of[piece] = group_of[a]
+    pieces = named_pieces(prepared, supervoxels)
+    found = {frozenset(pieces[node] for node in group) for group in partition_of(store)}
+    assert found == {frozenset(group) for group in group_of.values()}
+
+
+def test_two_processes_write_the_same_bytes(prepared: Path, dataset: Path, cli: Cli) -> None:
+    assert cli("prepare", dataset, "--direct_num_workers", "2").status == 0
+    assert outputs(dataset) == outputs(prepared)
+
+
+def test_a_chunk_that_fails_is_listed_and_resume_finishes(prepared: Path, dataset: Path, cli: Cli) -> None:
+    block = sorted((dataset.parent / "supervoxels").rglob("*-*_*-*_*-*"))[0]
+    shutil.move(block, dataset.parent / "kept")
+    outcome = cli("prepare", dataset)
+    assert outcome.status == 1
+    assert "FILL_MISSING" in outcome.err
+    listed = next(line for line in outcome.err.splitlines() if "lists them" in line).split("`")[1].split()[1:]
+    failed = cli(*listed)
+    assert (failed.status, "FILL_MISSING" in failed.out) == (1, True)
+    some = outputs(dataset)
+    assert 0 < len(some) < len(outputs(prepared))
+    shutil.move(dataset.parent / "kept", block)
+    assert cli("prepare", dataset, "--resume").status == 0
+    assert outputs(dataset) == outputs(prepared)
+    assert "nothing to resume" in cli("prepare", dataset, "--resume").out
+
+
+def test_outputs_that_are_there_are_kept_unless_told(prepared: Path, dataset: Path, cli: Cli) -> None:
+    edges = dataset.parent / "edges"
+    edges.mkdir()
+    (edges / "edges_0_0_0.proto.zst").write_bytes(b"precious")
+    for option in ([], ["--overwrite"]):
+        assert "edges_0_0_0" in cli.refused("prepare", dataset, *option, status=1)
+    assert (edges / "edges_0_0_0.proto.zst").read_bytes() == b"precious"
+    (edges / "edges_0_0_0.proto.zst").unlink()
+    assert cli("prepare", dataset).status == 0
+    (dataset.parent / "components" / "notes.txt").write_text("mine")
+    (dataset.parent / "components" / "components_0_0_0.proto").write_bytes(b"damaged")
+    cli.refused("prepare", dataset, status=1)
+    assert cli("prepare", dataset, "--overwrite").status == 0
+    files = outputs(dataset)
+    assert files.pop("components/notes.txt") == b"mine"
+    assert files == outputs(prepared)
+
+
+@pytest.mark.shared_data
+def test_real_volumes_become_the_golden_graph(cli: Cli, tmp_path: Path) -> None:
+    folder = pinky256() / "volumes"
+    dataset = write_dataset(
+        tmp_path,
+        {"SUPERVOXELS": str(folder / "supervoxels"), "SEGMENTATION": str(folder / "segmentation")},
+        (64,) * 3,
+    )
+    said = cli("prepare", dataset).out
+    for count in ("13,855 of supervoxels, 1 of them", "58,279", "3,813", "3,246"):
+        assert count in said
+    assert cli("graph", "g", dataset).status == 0
+    assert cli("verify", "g", dataset).status == 0
+    # The golden graph's supervoxels have other numbers: which is which, the voxels tell.
+    ours, theirs = (
+        np.asarray(CloudVolume(place.as_uri(), progress=False)[:]).reshape(-1)
+        for place in (tmp_path / "ws", pinky256() / "ws")
+    )
+    known, at, which = fastremap.unique(theirs, return_index=True, return_inverse=True)
+    assert np.array_equal(ours[at][which], ours)
+    name_of = dict(zip(known.tolist(), ours[at].tolist(), strict=True))
+    assert len(name_of) == len(set(name_of.values())) == 1 + 13_855
+    with np.load(pinky256() / "golden.npz") as file:
+        parent = {(a, b): (c, d) for a, b, c, d in file["parents"].tolist()}
+    groups: dict[tuple[int, int], set[int]] = {}
+    for node in parent:
+        if node[0] == 1:
+            root = node
+            while root in parent:
+                root = parent[root]
+            groups.setdefault(root, set()).add(name_of[node[1]])
+    found = partition_of(tmp_path / "graph.sqlite")
+    golden = {frozenset(group) for group in groups.values()}
+    assert (len(golden), len(found)) == (538, 539)
+    assert golden < found
