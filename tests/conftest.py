@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from beam_ingest.cli import main
 from beam_ingest.sample import SampleSpec, write_sample
+from tests import examples, quick_beam
 from tests.graphs import comparable
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
@@ -22,18 +22,35 @@ from tests.require_all import (  # noqa: F401 - hooks
     pytest_terminal_summary,
 )
 
-# How long an example takes says nothing here: machines are shared.
-settings.register_profile("beam_ingest", deadline=None)
-settings.load_profile("beam_ingest")
+examples.register()
+
+_MARKS = {
+    "emulator": "emulator",
+    "cluster": "external",
+    "container": "slow",
+    "flink": "external",
+    "gcloud": "external",
+    "module": "external",
+}
+"""Markers of tests that use a fixture of that name."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes, unless markers are chosen with ``-m`` (``make test-slow``)."""
+    """Mark what uses other programs, and leave out what takes minutes unless ``-m`` chooses markers."""
+    for item in items:
+        for fixture in set(_MARKS) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(_MARKS[fixture])
     if config.option.markexpr:
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(autouse=True)
+def _quick_beam() -> None:
+    quick_beam.remember()
 
 
 GRID = Grid((4, 2, 2))

@@ -10,16 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from beam_ingest.cli import main
 from tests.conftest import GRID, Cli, small_dataset, supervoxel
+from tests.examples import examples
 from tests.inputs.test_bad_files import components_file, edges_file
 from tests.oracle.datasets import Chunk, Coords, OracleDataset, write
 
 EVERY = sorted(small_dataset().chunks)
-SOME = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+SOME = examples(6, suppress_health_check=list(HealthCheck), database=None)
 
 
 # What is done to one chunk of a dataset before it is written

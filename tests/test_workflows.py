@@ -28,6 +28,7 @@ def test_all_three_are_there() -> None:
     assert [path.stem for path in WORKFLOWS] == ["ingest", "template", "test"]
 
 
+@pytest.mark.external
 def test_actionlint_finds_nothing() -> None:
     program = shutil.which("actionlint")
     if program is None:

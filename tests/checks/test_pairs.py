@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from beam_ingest.checks.check_job import CheckJob
@@ -22,6 +22,7 @@ from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.ingest.build import Builder
 from beam_ingest.ingest.job import make_job
 from beam_ingest.kernels.symmetry import Asymmetry
+from tests.examples import examples
 from tests.oracle.datasets import OracleDataset, datasets, write
 
 
@@ -45,7 +46,7 @@ def mismatches(dataset: OracleDataset) -> tuple[list[Asymmetry], Findings]:
         return found, findings
 
 
-@settings(max_examples=20)
+@examples(10)
 @given(datasets())
 def test_sound_datasets(dataset: OracleDataset) -> None:
     found, findings = mismatches(dataset)
@@ -53,7 +54,7 @@ def test_sound_datasets(dataset: OracleDataset) -> None:
     assert findings.problems == {}
 
 
-@settings(max_examples=20)
+@examples(10)
 @given(datasets(), st.randoms(use_true_random=False))
 def test_one_edge_taken_out_of_one_file(dataset: OracleDataset, draw) -> None:  # type: ignore[no-untyped-def]
     leaving = [

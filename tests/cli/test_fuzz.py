@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from beam_ingest.cli import main
 from tests.conftest import store_of
+from tests.examples import examples
 
-FUZZ = settings(max_examples=60, suppress_health_check=list(HealthCheck), print_blob=True)
+FUZZ = examples(20, suppress_health_check=list(HealthCheck), print_blob=True)
 
 
 def told(*arguments: str | Path) -> tuple[int, str, str]:

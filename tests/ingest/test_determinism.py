@@ -55,6 +55,7 @@ def test_a_grid_of_several_slabs_gives_the_same_cells(
     assert_same(dataset, expected, (), tmp_path)
 
 
+@pytest.mark.external
 @pytest.mark.parametrize("options", [(), ("--raw",)], ids=["proto", "raw"])
 def test_prism_writes_the_same_cells(
     dataset: Path, expected: Cells, options: tuple[str, ...], tmp_path: Path

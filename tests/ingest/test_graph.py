@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from beam_ingest.dataset import Dataset
@@ -16,13 +16,14 @@ from beam_ingest.reader import GraphReader
 from beam_ingest.stores import open_store
 from testing.columns import listed
 from testing.plain import build_all
+from tests.examples import examples
 from tests.graphs import ingest, read_cells
 from tests.oracle.cells import Cells, count_from, decompress, differences, ids_from, pairs_from
 from tests.oracle.datasets import Grid, OracleDataset, datasets, write
 from tests.oracle.graph import build
 
-MANY = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-SOME = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+MANY = examples(50, suppress_health_check=list(HealthCheck), database=None)
+SOME = examples(8, suppress_health_check=list(HealthCheck), database=None)
 VERSIONS = (2, 3)
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_ingest.errors import InputError
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.agglomeration import BETWEEN, FAKE, IN_CHUNK, REMAP, ShardFile, read_shard
 from tests.conftest import GRID, Cli
+from tests.examples import examples
 from tests.graphs import comparable
 from tests.oracle.datasets import Coords
 
@@ -275,7 +276,7 @@ def contents(draw: st.DrawFn) -> tuple[str, list[tuple[tuple[int, ...], list[tup
     return kind, found
 
 
-@settings(max_examples=400)
+@examples(100)
 @given(contents())
 def test_files_are_refused_when_and_only_when_a_record_cannot_be_true(
     content: tuple[str, list[tuple[tuple[int, ...], list[tuple[int, int]]]]],

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import yaml
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from tests.examples import examples
 
 from .cells import (
     Cells,
@@ -29,9 +31,7 @@ from .cells import (
 from .datasets import PINKY256, Chunk, Edge, Grid, OracleDataset, datasets, find_pinky256, load, write
 from .graph import Graph, build, build_graph, decompress, differences, names, splitmix64
 
-repeatable = settings(
-    max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+repeatable = examples(30, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +325,7 @@ def test_datasets_are_of_all_kinds() -> None:
     """What the strategy is for happens often enough: skipped layers above all."""
     seen: Counter[str] = Counter()
 
-    @settings(repeatable, max_examples=200)
+    @examples(200, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(datasets())
     def look(dataset: OracleDataset) -> None:
         graph = build_graph(dataset)

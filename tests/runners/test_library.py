@@ -87,6 +87,7 @@ class Gone:
         return len(self._looks) >= 100 and len(set(self._looks[-100:])) == 1
 
 
+@pytest.mark.external
 @pytest.mark.parametrize("runner", ["local", "prism"])
 def test_logging_and_stderr_are_left_alone(
     dataset: Path, tmp_path: Path, runner: str, caplog: pytest.LogCaptureFixture

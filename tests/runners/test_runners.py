@@ -48,6 +48,7 @@ def test_the_page_has_no_command_that_is_not_tested() -> None:
     assert len(commands("beam-ingest", "PrismRunner")) == 1
 
 
+@pytest.mark.external
 @pytest.mark.shared_data
 @pytest.mark.parametrize("raw", [[], ["--raw"]], ids=["proto", "raw"])
 def test_the_real_sample_on_prism(tmp_path: Path, raw: list[str], capfd: pytest.CaptureFixture[str]) -> None:

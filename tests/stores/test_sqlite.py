@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from beam_ingest.format import table
@@ -15,6 +15,7 @@ from beam_ingest.format.table import Column, ColumnName
 from beam_ingest.stores import sqlite
 from beam_ingest.stores.sqlite import SQLiteStore
 from testing.columns import COLUMNS, listed
+from tests.examples import examples
 
 
 def made(path: Path) -> SQLiteStore:
@@ -33,7 +34,7 @@ def test_cells_are_there_for_any_client_while_the_store_is_open(tmp_path: Path) 
     ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(COLUMNS, st.integers(0, 2**50), st.integers(1, 3000), st.integers(1, 9))
 def test_every_cell_is_written_as_it_is(
     tmp_path_factory: pytest.TempPathFactory,

@@ -7,17 +7,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from tests.conftest import Cli
+from tests.examples import examples
 from tests.graphs import ingest, pinky256, prism, read_cells
 from tests.oracle.datasets import OracleDataset, datasets, write
 from tests.oracle.graph import build
 from tests.verify import Graph, Table, verify_plainly
 from tests.verify.conftest import SAMPLE
 
-SOME = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+SOME = examples(4, suppress_health_check=list(HealthCheck), database=None)
 
 
 def assert_all_counted(counts: dict[str, int], store: Path) -> None:
@@ -130,6 +131,7 @@ def test_a_damaged_shard_file_is_found(sample_dataset: Path, tmp_path: Path, cli
     assert str(file) in line
 
 
+@pytest.mark.external
 def test_prism_says_the_same(good: Graph, tmp_path: Path, cli: Cli) -> None:
     arguments = ("verify", "graph", good.dataset, "--store", f"sqlite:{good.store}", "--json")
     runner = (

@@ -74,6 +74,7 @@ def test_gcloud_knows_it(command: list[str], tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.external
 @pytest.mark.parametrize("command", of("terraform"), ids=" ".join)
 def test_terraform_knows_it(command: list[str]) -> None:
     if shutil.which("terraform") is None:
