@@ -47,7 +47,7 @@ def make_volumes(shape: Coords = (20, 11, 19), dtype: type = np.uint32) -> tuple
     )
     supervoxels[3, 3, 3] = 250  # a voxel in the midst of another
     segmentation = (supervoxels % 11).astype(np.uint64) * (1 << 40)
-    segmentation[:, :, 12] = 77  # which is the label of most voxels of no piece, or of all
+    segmentation[:, :, 10] = 77  # which is the label of most voxels of no piece, or of all
     segmentation[supervoxels == 0] = 0
     return supervoxels, segmentation
 

@@ -14,7 +14,9 @@ from cloudvolume import CloudVolume
 from beam_ingest.inputs.components import decode_components
 from beam_ingest.inputs.edges import decode_chunk_edges
 from tests.conftest import Cli
-from tests.graphs import pinky256, read_cells
+from tests.graphs import pinky256, prism, read_cells
+from tests.stages.test_kill import kill, start
+from tests.stages.test_resume import until
 from tests.volumes.datasets import SIZE, make_volumes, named_pieces, outputs, write_dataset, write_volume
 from tests.volumes.oracle import Piece, expect
 
@@ -206,3 +208,38 @@ def test_real_volumes_become_the_golden_graph(cli: Cli, tmp_path: Path) -> None:
     golden = {frozenset(group) for group in groups.values()}
     assert (len(golden), len(found)) == (538, 539)
     assert golden < found
+
+
+def test_a_killed_run_is_resumed_to_the_same_bytes(prepared: Path, dataset: Path, cli: Cli) -> None:
+    process = start("prepare", dataset)
+    until(lambda: process.poll() is not None or any((dataset.parent / "edges").glob("*.zst")))
+    kill(process)
+    assert cli("prepare", dataset, "--resume").status == 0
+    assert outputs(dataset) == outputs(prepared)
+
+
+def test_a_test_writes_what_the_test_of_the_graph_reads(tmp_path: Path, cli: Cli) -> None:
+    supervoxels, segmentation = make_volumes((20, 11, 11))
+    write_volume(tmp_path / "supervoxels", supervoxels)
+    write_volume(tmp_path / "segmentation", segmentation)
+    volumes = {"SUPERVOXELS": str(tmp_path / "supervoxels"), "SEGMENTATION": str(tmp_path / "segmentation")}
+    cells = []
+    paths = []
+    for name, options in (("whole", []), ("part", ["--test"])):
+        paths.append(write_dataset(tmp_path / name, volumes, (2, 6, 6)))
+        assert cli("prepare", paths[-1], *options).status == 0
+        store = tmp_path / f"{name}.sqlite"
+        assert cli("graph", "g", paths[-1], "--test", "--store", f"sqlite:{store}").status == 0
+        cells.append({key: value for key, value in read_cells(store).items() if key[0] != b"meta"})
+    whole, part = map(outputs, paths)
+    assert part.items() < whole.items()
+    assert sum(name.startswith("edges/") for name in part) == 4 * 2 * 2
+    assert cells[0] == cells[1]
+    assert "begun with --test True" in cli.refused("prepare", paths[1], "--resume")
+
+
+@pytest.mark.slow
+def test_prism_writes_the_same_bytes(prepared: Path, dataset: Path, cli: Cli) -> None:
+    options = ["--runner=PrismRunner", f"--prism_location={prism()}"]
+    assert cli("prepare", dataset, *options).status == 0
+    assert outputs(dataset) == outputs(prepared)
