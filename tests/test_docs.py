@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import re
@@ -166,6 +167,23 @@ def test_every_page_is_in_the_navigation() -> None:
     """`make docs` copies these; mkdocs itself fails on pages that the navigation leaves out."""
     navigation = (ROOT / "mkdocs.yml").read_text()
     assert all(f"docs/{page.name}\n" in navigation for page in PAGES if page.name != "README.md")
+
+
+def test_messages_of_the_page_on_problems_are_the_programs() -> None:
+    """Its first columns, whose … stand for what a message fills in."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    messages = re.findall(r"^\| `(.*?)`", page, re.MULTILINE)
+    said = "\n".join(texts_in(path) for path in (ROOT / "beam_ingest").rglob("*.py"))
+    # Errors of input files put "expected" and "found" before texts that stand elsewhere.
+    parts = {part.strip(" :;?,") for text in messages for part in re.split("…|expected |found ", text)}
+    assert len(messages) > 15
+    assert not [part for part in parts if part not in said]
+
+
+def texts_in(path: Path) -> str:
+    """The texts in a module, those of several literals joined."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return "\n".join(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 
 def test_example_datasets_are_sound() -> None:
