@@ -28,6 +28,26 @@ class ConfigError(BeamIngestError):
     exit_status = 2
 
 
+class FileError(BeamIngestError):
+    """A file exists but could not be read or written.
+
+    Args:
+      message: one line that names the file.
+      reason: the cause alone, as the system or the server gave it; by default the whole message.
+
+    Attributes:
+      reason: the cause, without the name of the file.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        # Both go to Exception.args, so that the error survives pickling between workers.
+        super().__init__(message, message if reason is None else reason)
+        self.reason: str = self.args[1]
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class StoreError(BeamIngestError):
     """The store cannot be opened, read or written (full disk, read-only, not a graph)."""
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from beam_ingest import halt
-from beam_ingest.errors import BeamIngestError, ConfigError
+from beam_ingest.errors import ConfigError
+from beam_ingest.errors import FileError as FileError
 from beam_ingest.file_kind import open_regular
 
 ENCODINGS = {".gz": "gzip", ".br": "br", ".zstd": "zstd", ".xz": "xz", ".bz2": "bzip2"}
@@ -30,10 +31,6 @@ _PRECOMPUTED = re.compile(
     r"precomputed://(?P<place>.*)|(?P<before>.*)\|(neuroglancer-)?precomputed:", re.DOTALL
 )
 _OTHER_FORMAT = re.compile(r"(?P<place>.*)\|(?P<format>[\w-]+):", re.DOTALL)
-
-
-class FileError(BeamIngestError):
-    """A file is there but could not be read or written."""
 
 
 class PlaceError(ConfigError):
@@ -329,8 +326,9 @@ class Folder:
         return bytes(unpacked)
 
     def _unreadable(self, name: str, reason: object) -> FileError:
+        cause = first_line(reason)
         return FileError(
-            f"{self.path(name)}: expected a file that can be read, found an error: {first_line(reason)}"
+            f"{self.path(name)}: expected a file that can be read, found an error: {cause}", cause
         )
 
     def _list_local(self, prefix: str) -> Iterator[str]:

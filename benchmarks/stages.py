@@ -111,10 +111,10 @@ def main(folder: Path, arguments: list[str]) -> int:
         Clocks(folder).install(store)
         worker.main(int(parent), lease)
         return 0
-    import beam_ingest.cli.graph as graph
+    from beam_ingest.cli import graph, run_stage
 
     store = next(a for a in arguments if a.partition(":")[0] in _SINKS).partition(":")[0]
-    plain, run_job = worker.command, graph.run_job
+    plain, run_job = worker.command, run_stage.run_job
 
     def clocked_worker(lease: str) -> str:
         module, ours = "-m beam_ingest.runners.worker", f"-m benchmarks.stages {folder} {_WORKER} {store}"
@@ -128,7 +128,7 @@ def main(folder: Path, arguments: list[str]) -> int:
         clocks.begin()
         run_job(*args, **kwargs)
 
-    worker.command, graph.run_job = clocked_worker, clocked_run
+    worker.command, run_stage.run_job = clocked_worker, clocked_run
     return graph.run(_parsed(arguments))
 
 

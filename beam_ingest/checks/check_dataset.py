@@ -19,7 +19,6 @@ from beam_ingest.checks.check_raw import (
     broken_shards,
     is_whole,
     opened_chunks,
-    unpack_group,
 )
 from beam_ingest.checks.findings import Findings
 from beam_ingest.checks.inspect import Inspector
@@ -30,6 +29,7 @@ from beam_ingest.files import Folder
 from beam_ingest.ingest.build import Builder
 from beam_ingest.kernels.symmetry import Rows
 from beam_ingest.stages.coding import KEYED_BYTES, encode_key
+from beam_ingest.stages.payloads import unpack_payloads
 from beam_ingest.stages.planning import Plan, PlanBlocks
 from beam_ingest.stages.report import WriteReport
 from beam_ingest.stages.scope import BLOCK_LAYER
@@ -129,7 +129,7 @@ class _InspectRaw(_Inspect):
         self, group: tuple[bytes, Iterable[bytes]], broken: str
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         key, values = group
-        payloads, findings, rows = unpack_group(values), Findings(), []
+        payloads, findings, rows = unpack_payloads(values), Findings(), []
         for coords in opened_chunks(self._job, key):
             edges, mapping = None, None
             if is_whole(self._job, coords, broken):

@@ -9,24 +9,22 @@ import numpy as np
 
 from beam_ingest.checks.check_job import CheckJob
 from beam_ingest.checks.findings import Case, Findings
-from beam_ingest.checks.inspect import UNREADABLE
 from beam_ingest.errors import InputError
-from beam_ingest.files import FileError, Folder
-from beam_ingest.format.grid import Coordinates, chunk_name
-from beam_ingest.ingest.pipeline.read_raw import address, unpack_payloads
+from beam_ingest.files import Folder
+from beam_ingest.format.grid import Coordinates, as_coordinates
 from beam_ingest.inputs.agglomeration import (
     EDGE_KINDS,
     REMAP,
     Payload,
     ShardFile,
     assemble_chunk,
-    read_shard,
     shard_files,
 )
-from beam_ingest.inputs.check import unreadable
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
+from beam_ingest.inputs.reading import read_shards
 from beam_ingest.stages.coding import decode_key, encode_key
+from beam_ingest.stages.payloads import address_payloads
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.typed import Once
 
@@ -73,7 +71,7 @@ def _files_of_chunks(key: bytes, job: CheckJob) -> Iterator[bytes]:
 def opened_chunks(job: CheckJob, key: bytes) -> list[Coordinates]:
     """Coordinates of the chunks of a block that are opened."""
     coords = job.grid.children(BLOCK_LAYER, job.grid.chunk_coords(decode_key(key)))
-    return [(x, y, z) for x, y, z in coords[job.selection.opened(coords)].tolist()]
+    return as_coordinates(coords[job.selection.opened(coords)])
 
 
 @beam.typehints.with_input_types(bytes)
@@ -98,35 +96,18 @@ class OpenShards(beam.DoFn):  # type: ignore[misc]
         """Open some files."""
         findings = Findings()
         shards = [_decode(name) for name in names.decode().split("\n")]
-        contents = self._folder.read_each([shard.name for shard in shards])
-        for shard, content in zip(shards, contents, strict=True):
-            if content is None:
-                continue
-            findings.counts["shard files opened"] += 1
-            payloads = self._payloads(shard, content, findings)
-            if payloads is None:
-                yield beam.pvalue.TaggedOutput(BROKEN, _encode(shard))
-                continue
-            for block, packed in address(self._job.grid, payloads):
-                key = encode_key(block)
-                if self._job.selection.is_all or opened_chunks(self._job, key):
-                    yield beam.pvalue.TaggedOutput(PAYLOADS, (key, packed))
+        payloads: list[Payload] = []
+        for opened in read_shards(self._job.grid, self._folder, shards, self._data_version):
+            findings.counts["shard files opened"] += not opened.absent
+            payloads += opened.payloads
+            if opened.fault:
+                findings.fault(opened.fault)
+                yield beam.pvalue.TaggedOutput(BROKEN, _encode(opened.shard))
+        for block, packed in address_payloads(self._job.grid, payloads):
+            key = encode_key(block)
+            if self._job.selection.is_all or opened_chunks(self._job, key):
+                yield beam.pvalue.TaggedOutput(PAYLOADS, (key, packed))
         yield beam.pvalue.TaggedOutput(FINDINGS, findings.encode())
-
-    def _payloads(
-        self, shard: ShardFile, content: bytes | FileError, findings: Findings
-    ) -> list[Payload] | None:
-        """The payloads of a file; None, and a problem, if it cannot be right."""
-        path = self._folder.path(shard.name)
-        if isinstance(content, FileError):
-            error = unreadable(path, chunk_name(shard.first_chunk), content)
-            findings.problem(UNREADABLE, Case.of(error))
-            return None
-        try:
-            return read_shard(self._job.grid, shard, content, self._data_version, path)
-        except InputError as error:
-            findings.problem(f"damaged {shard.kind} files", Case.of(error))
-            return None
 
 
 def broken_shards(names: Iterable[str]) -> str:
@@ -157,24 +138,19 @@ def assembled_chunk(
         return None, None
 
 
-def unpack_group(values: Iterable[bytes]) -> list[Payload]:
-    """The payloads that came to a block, in any order; empty values say nothing."""
-    return [payload for value in values if value for payload in unpack_payloads(value)]
-
-
 def _needed(job: CheckJob, coords: Coordinates) -> list[ShardFile]:
     """The files that may hold records of the chunk at `coords`, or pairs of it and its neighbours."""
     grid, here = job.grid, np.array([coords])
     corner = np.stack(np.meshgrid(*3 * [[0, 1]], indexing="ij"), axis=-1).reshape(-1, 3)
     files = [
-        ShardFile(kind, 0, (x, y, z))
-        for x, y, z in (here - corner).tolist()
-        if min(x, y, z) >= 0
+        ShardFile(kind, 0, coords)
+        for coords in as_coordinates(here - corner)
+        if min(coords) >= 0
         for kind in EDGE_KINDS
     ]
     around = job.selection.neighbourhood(here)
     for mip in range(grid.layer_count - 1):
-        files += [ShardFile(REMAP, mip, (x, y, z)) for x, y, z in np.unique(around >> mip, axis=0).tolist()]
+        files += [ShardFile(REMAP, mip, block) for block in as_coordinates(np.unique(around >> mip, axis=0))]
     return files
 
 

@@ -6,12 +6,22 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from beam_ingest.errors import InputError
+from beam_ingest.inputs.reading import Fault, FaultKind
 from beam_ingest.stages import findings
 from beam_ingest.stages.findings import Tallies
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+UNREADABLE = "files that cannot be read"
+_PROBLEMS = {
+    FaultKind.ABSENT: "absent {} files",
+    FaultKind.UNREADABLE: UNREADABLE,
+    FaultKind.EMPTY: "empty {} files of chunks with edges",
+    FaultKind.DAMAGED: "damaged {} files",
+    FaultKind.IMPOSSIBLE_IDS: "{} files with ids that cannot be",
+}
+"""The kind of problem that each kind of fault is counted under, with the kind of file."""
 CONFIGURATION = "configuration"
 """The kind of what is wrong in the dataset file itself."""
 
@@ -59,6 +69,10 @@ class Findings(findings.Findings[Case]):
     def problem(self, kind: str, *cases: Case, count: int = 1) -> None:
         """Something is wrong `count` times; `cases` are some of them."""
         self.problems.add(kind, count, cases, self.most)
+
+    def fault(self, fault: Fault) -> None:
+        """An input file is at fault."""
+        self.problem(_PROBLEMS[fault.kind].format(fault.source), Case.of(fault.error))
 
     def note(self, kind: str, *cases: Case, count: int = 1) -> None:
         """Something is odd `count` times; `cases` are some of them."""

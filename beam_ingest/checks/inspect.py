@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 
 from beam_ingest.checks.check_job import CheckJob
 from beam_ingest.checks.coverage import Coverage, cover, cover_volume
-from beam_ingest.checks.findings import Case, Findings
+from beam_ingest.checks.findings import UNREADABLE, Case, Findings
 from beam_ingest.checks.listing import NONE
 from beam_ingest.checks.pairs import chunk_rows, is_joined, unknown_rows
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError, Folder
 from beam_ingest.format.grid import Coordinates, Ids, chunk_name
 from beam_ingest.ingest.contradictions import Contradictions
-from beam_ingest.inputs.check import ChunkChecker, nothing_joined, unreadable
-from beam_ingest.inputs.components import Mapping, decode_components
-from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
+from beam_ingest.inputs.check import nothing_joined
+from beam_ingest.inputs.components import Mapping
+from beam_ingest.inputs.edges import ChunkEdges
+from beam_ingest.inputs.reading import read_chunk
 from beam_ingest.inputs.watershed import UndecodableError, has_voxels, read_labels
 from beam_ingest.kernels.symmetry import Asymmetry, Rows
 
-UNREADABLE = "files that cannot be read"
 ONE_SIDED = "pairs of chunks with different edges"
 DISAGREE = "pairs of chunks with different active edges"
 STRANGE = "supervoxels in the watershed box of another chunk"
@@ -34,7 +32,6 @@ UNMENTIONED = "supervoxels of the watershed in no edge"
 NOTHING_JOINED = "edges of which nothing is joined"
 UNKNOWN_COMPONENTS = "chunks whose components are not known"
 VOXELS = "the watershed's voxels"
-_Parsed = TypeVar("_Parsed")
 
 
 class Inspector:
@@ -69,45 +66,11 @@ class Inspector:
         Returns:
           Its rows (`beam_ingest.checks.pairs`).
         """
-        name, (edges_file, components_file) = chunk_name(coords), self._files(coords)
-        check = ChunkChecker(self._grid, coords)
-        listed: ChunkEdges | None = ChunkEdges()
-        mapping: Mapping | None = Mapping.empty()
-        if edges == b"":
-            findings.counts["edges files of no bytes"] += 1
-        if edges is not None:
-            listed = _parsed(
-                "edges",
-                edges,
-                edges_file,
-                name,
-                lambda data: decode_chunk_edges(data, edges_file, name),
-                findings,
-            )
-        if components is not None:
-            mapping = _parsed(
-                "components",
-                components,
-                components_file,
-                name,
-                lambda data: decode_components(data, components_file, name),
-                findings,
-            )
-        if listed is not None:
-            listed = _checked_edges(check, listed, edges_file, findings)
-        if mapping is not None:
-            try:
-                check.mapping(mapping, components_file)
-            except InputError as error:
-                findings.problem("components files with ids that cannot be", Case.of(error))
-                mapping = None
-        if listed is not None and isinstance(components, bytes):
-            try:
-                check.not_empty(components, len(listed), components_file)
-            except InputError as error:
-                findings.problem("empty components files of chunks with edges", Case.of(error))
-                mapping = None
-        return self.inputs(coords, listed, mapping, findings)
+        findings.counts["edges files of no bytes"] += edges == b""
+        found = read_chunk(self._grid, coords, edges, components, self._files(coords))
+        for fault in found.faults:
+            findings.fault(fault)
+        return self.inputs(coords, found.edges, found.mapping, findings)
 
     def inputs(
         self, coords: Coordinates, edges: ChunkEdges | None, mapping: Mapping | None, findings: Findings
@@ -221,49 +184,6 @@ def conclude(job: CheckJob, findings: Findings) -> None:
 def _some(ids: Ids) -> str:
     """The first of some ids that should not be, and how many more there are."""
     return f"{ids[0]}" + (f" and {ids.size - 1} more" if ids.size > 1 else "") + " that are not"
-
-
-def _parsed(
-    kind: str,
-    content: bytes | FileError,
-    file: str,
-    name: str,
-    parse: Callable[[bytes], _Parsed],
-    findings: Findings,
-) -> _Parsed | None:
-    """What a file says; None, and a problem, if it cannot be read or parsed."""
-    if isinstance(content, FileError):
-        findings.problem(UNREADABLE, Case.of(unreadable(file, name, content)))
-        return None
-    try:
-        return parse(content)
-    except InputError as error:
-        findings.problem(f"damaged {kind} files", Case.of(error))
-        return None
-
-
-def _checked_edges(
-    check: ChunkChecker, edges: ChunkEdges, file: str, findings: Findings
-) -> ChunkEdges | None:
-    """The edges put right; None, and a problem for each group at fault, if they cannot be true."""
-    within, cross, between = (
-        _checked_group(check, group, getattr(edges, group), file, findings)
-        for group in ("in_chunk", "cross_chunk", "between_chunk")
-    )
-    if within is None or cross is None or between is None:
-        return None
-    return ChunkEdges(within, cross, between)
-
-
-def _checked_group(
-    check: ChunkChecker, group: str, edges: Edges, file: str, findings: Findings
-) -> Edges | None:
-    try:
-        checked: Edges = getattr(check.edges(ChunkEdges(**{group: edges}), file), group)
-    except InputError as error:
-        findings.problem("edges files with ids that cannot be", Case.of(error))
-        return None
-    return checked
 
 
 def _examples(file: str, coords: Coordinates, ids: Ids) -> list[Case]:

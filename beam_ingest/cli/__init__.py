@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from beam_ingest.cli.arguments import parse
 from beam_ingest.errors import BeamIngestError, ConfigError, RunError, StoppedError
 from beam_ingest.interrupt import during_imports
 
-# Google's libraries say this on every start on an older Python; which one it is, its owner knows.
+# Google's libraries say this on every start on an older Python; it is not ours to tell.
 warnings.filterwarnings("ignore", "You are using a .*Python version", FutureWarning)
 _BEAM = ("apache_beam", "google.cloud.dataflow")
 """What the extra `beam` installs."""
@@ -55,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    with during_imports(), _started():
+    with during_imports():
         command, arguments = parse(argv)
-    return command(arguments)
+    return command.run(arguments)
 
 
 def _failed(message: str, status: int) -> int:
@@ -93,14 +92,3 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def _started() -> Iterator[None]:
-    """Import without looking for garbage: imports make a million objects, and drop none."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

@@ -1,7 +1,7 @@
-"""What the command line takes.
+"""The commands, and how their arguments are parsed.
 
-Nothing heavy is imported here, so that ``--help`` answers at once; a command's own module is
-imported when the command runs.
+A command is a module of this package with ``add_arguments(parser)`` and ``run(arguments)``, and an entry in
+COMMANDS. It imports nothing heavy before it runs, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -9,248 +9,158 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
+from beam_ingest.cli.importing import importing
+from beam_ingest.cli.options import add_beam_help
 from beam_ingest.errors import ConfigError
 from beam_ingest.version import __version__
 
-_BEAM_VERBS = ("graph", "prepare", "check", "verify", "launch")
-"""Commands that run a pipeline, here or elsewhere."""
-DEFAULT_SETTINGS = "build/settings.json"
-"""Where ``make settings`` puts what Terraform made."""
-Command = Callable[[argparse.Namespace], int]
+
+class Command(NamedTuple):
+    """An entry of the registry.
+
+    Attributes:
+      text: what it does, in one line.
+      takes_beam_options: whether it runs a pipeline, here or elsewhere.
+      is_stage: whether it runs a stage (`beam_ingest.stages.job`), which ``launch`` runs on
+        Dataflow; its module is a `beam_ingest.cli.stages.StageModule`.
+    """
+
+    text: str
+    takes_beam_options: bool = False
+    is_stage: bool = False
 
 
-class _Parser(argparse.ArgumentParser):
+COMMANDS = {
+    "graph": Command("build a graph", takes_beam_options=True, is_stage=True),
+    "prepare": Command("make edges, components and a watershed of volumes", takes_beam_options=True),
+    "check": Command("check a dataset before a graph is built; writes nothing", takes_beam_options=True),
+    "status": Command("show how far each layer of a graph is built"),
+    "failures": Command("list the chunks that could not be built, and why"),
+    "chunk": Command("build one chunk on this machine and show every detail; writes nothing"),
+    "launch": Command("run a stage on Dataflow, with the template of make template", takes_beam_options=True),
+    "cancel": Command("stop the Dataflow job of a graph"),
+    "verify": Command("compare a finished graph with its inputs, cell by cell", takes_beam_options=True),
+    "sample": Command("write a synthetic dataset to try the program on"),
+}
+"""Every command, in the order of ``--help``."""
+
+
+class CommandModule(Protocol):
+    """The module of a command."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add what it takes."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it; returns the exit status."""
+
+
+class CommandParser(argparse.ArgumentParser):
     """Raises instead of exiting, so that one place decides on exit statuses."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print."""
         raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
-def parse(argv: list[str]) -> tuple[Command, argparse.Namespace]:
-    """The command to run and its arguments.
+class _HelpFormatter(argparse.HelpFormatter):
+    """Shows the default of each option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return help_text(action)
+
+
+def help_text(action: argparse.Action) -> str:
+    """The help of an option, with its default."""
+    text, default = action.help or "", action.default
+    if default is None or default is False or default == "" or not action.option_strings:
+        return text
+    shown = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    return f"{text} (default: {shown})".replace("%", "%%")
+
+
+def parse(argv: list[str]) -> tuple[CommandModule, argparse.Namespace]:
+    """The command to run and its arguments; options of Apache Beam come as the dict ``beam``.
 
     Raises:
       ConfigError: when they make no sense.
+      SystemExit: after ``--help`` and ``--version``.
     """
-    parser, verbs = _parser()
-    if argv and argv[0] in _BEAM_VERBS and not {"-h", "--help"} & set(argv):
-        return _command(argv[0]), _parse_beam(verbs[argv[0]], argv[1:])
-    arguments, unknown = parser.parse_known_args(argv)
-    if unknown:
-        _refuse(unknown, _options(verbs[arguments.verb]), verbs[arguments.verb].prog)
-    return _command(arguments.verb), arguments
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        raise ConfigError(f"unknown command {argv[0]}; {_hint(argv[0], COMMANDS, 'beam-ingest')}")
+    if not argv or argv[0] not in COMMANDS:
+        _refuse_rest(_main_parser(), argv)
+    name, words = argv[0], argv[1:]
+    asks_help = bool({"-h", "--help"} & set(words))
+    parser = command_parser(name)
+    if not COMMANDS[name].takes_beam_options:
+        return command_module(name), _refuse_rest(parser, words)
+    if asks_help:
+        add_beam_help(parser, on_dataflow=name == "launch")
+        parser.parse_known_args(["--help"])
+    return command_module(name), _parse_beam(parser, words)
 
 
-def _command(verb: str) -> Command:
-    return importlib.import_module(f"beam_ingest.cli.{verb}").run  # type: ignore[no-any-return]
+def command_module(name: str) -> CommandModule:
+    """The module of a command."""
+    return cast(CommandModule, importlib.import_module(f"beam_ingest.cli.{name}"))
 
 
-def _parser() -> tuple[_Parser, dict[str, _Parser]]:
-    parser = _Parser(
+def command_parser(name: str) -> CommandParser:
+    """The parser of a command, without Apache Beam's options."""
+    text = COMMANDS[name].text
+    parser = CommandParser(
+        prog=f"beam-ingest {name}",
+        description=f"{text[0].upper()}{text[1:]}.",
+        allow_abbrev=False,
+        formatter_class=_HelpFormatter,
+    )
+    command_module(name).add_arguments(parser)
+    return parser
+
+
+def _main_parser() -> CommandParser:
+    parser = CommandParser(
         prog="beam-ingest",
         description="Build a PyChunkedGraph from an agglomerated segmentation.",
         epilog="Every command has its own --help.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"beam-ingest {__version__}")
-    commands = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
-    verbs: dict[str, _Parser] = {}
-
-    def verb(name: str, text: str) -> _Parser:
-        verbs[name] = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        return verbs[name]
-
-    _add_graph_options(verb("graph", "build a graph; every option of Apache Beam is understood too"))
-
-    prepare = verb(
-        "prepare",
-        "make edges, components and a watershed of volumes; every option of Apache Beam is understood too",
-    )
-    _add_dataset(prepare)
-    prepare.add_argument("--test", action="store_true", help="only what graph --test reads")
-    again = prepare.add_mutually_exclusive_group()
-    again.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote")
-    again.add_argument("--resume", action="store_true", help="finish what an earlier run began")
-
-    check = verb("check", "look for what would go wrong before a graph is built; nothing is written")
-    _add_dataset(check)
-    check.add_argument(
-        "--raw", action="store_true", help="check raw agglomeration (ingest_config.AGGLOMERATION)"
-    )
-    opened = check.add_mutually_exclusive_group()
-    opened.add_argument("--sample", metavar="N", type=int, help="open N chunks, spread over the grid (8)")
-    opened.add_argument("--all", action="store_true", help="open every chunk")
-    _add_app_profile(check)
-    _add_settings(check)
-    check.add_argument("--json", action="store_true", help="for programs")
-
-    status = verb("status", "show how far each layer of a graph is built")
-    _add_graph(status)
-    status.add_argument("--json", action="store_true", help="for programs")
-    status.add_argument(
-        "--watch", action="store_true", help="show it again every second until it is complete"
-    )
-    _add_settings(status, "; shows the state of its Dataflow job too")
-
-    failures = verb("failures", "list the chunks that could not be built, and why")
-    _add_graph(failures)
-    _add_settings(failures)
-    failures.add_argument("--json", action="store_true", help="for programs: a line for each")
-
-    chunk = verb("chunk", "build one chunk here and now, show everything about it, and write nothing")
-    _add_graph(chunk)
-    _add_settings(chunk)
-    chunk.add_argument("layer", metavar="LAYER", type=int, help="its layer, 2 or above")
-    for axis in "xyz":  # one each: argparse takes no tuple as the metavar of a positional
-        chunk.add_argument(axis, metavar=axis.upper(), type=int, help=f"its coordinate along {axis}")
-
-    launch = verb(
-        "launch",
-        "build a graph on Dataflow, with the flex template that make template made; every option of Apache "
-        "Beam and Dataflow is understood too",
-    )
-    _add_graph_options(launch)
-    _add_settings(launch, default=DEFAULT_SETTINGS)
-    launch.add_argument("--wait", action="store_true", help="until the job has ended; fail if it fails")
-
-    cancel = verb("cancel", "stop the Dataflow job of a graph")
-    _add_graph(cancel, dataset_needed=False)
-    _add_settings(cancel, default=DEFAULT_SETTINGS)
-
-    verify = verb("verify", "compare a finished graph with its inputs, cell by cell")
-    _add_graph(verify)
-    _add_settings(verify)
-    verify.add_argument("--json", action="store_true", help="for programs")
-
-    sample = verb("sample", "write a synthetic dataset to try the program on")
-    sample.add_argument("directory", metavar="DIR", help="where it goes; made if absent")
-    for name, default, text in (
-        ("--chunks", (4, 4, 4), "chunks along each axis"),
-        ("--chunk-size", (48, 48, 48), "voxels of a chunk along each axis"),
-        ("--offset", (0, 0, 0), "where the volume begins, in voxels"),
-    ):
-        sample.add_argument(name, type=int, nargs=3, default=default, metavar=("X", "Y", "Z"), help=text)
-    sample.add_argument("--overwrite", action="store_true", help="replace a sample that is there")
-    sample.add_argument("--seed", type=int, default=0, help="another number, another dataset")
-    sample.add_argument(
-        "--data-version", type=int, choices=(2, 3, 4), default=4, help="layout of the raw edge records"
-    )
-    return parser, verbs
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.text)
+    return parser
 
 
-def graph_options() -> list[argparse.Action]:
-    """The arguments and options of ``graph``, without Apache Beam's."""
-    parser = _Parser(add_help=False)
-    _add_graph_options(parser)
-    return parser._actions
-
-
-def _add_graph_options(parser: _Parser) -> None:
-    _add_graph(parser)
-    parser.add_argument(
-        "--raw",
-        action="store_true",
-        help="read raw agglomeration (ingest_config.AGGLOMERATION), and write EDGES and COMPONENTS",
-    )
-    parser.add_argument(
-        "--test", action="store_true", help="write only the eight chunks at the centre and their parent"
-    )
-    parser.add_argument(
-        "--graph-version", type=int, choices=(3, 2), default=3, help="PyChunkedGraph's major version"
-    )
-    parser.add_argument(
-        "--require-files",
-        action="store_true",
-        help="an absent edges or components file is an error, not an empty chunk",
-    )
-    _add_app_profile(parser)
-    parser.add_argument(
-        "--bigtable-tablets",
-        metavar="N",
-        type=int,
-        help="tablets the table begins with, if not by the estimated number of rows",
-    )
-    parser.add_argument(
-        "--any-region", action="store_true", help="Dataflow's workers may be where no Bigtable cluster is"
-    )
-    parser.add_argument(
-        "--yes", action="store_true", help="--overwrite removes a Bigtable table without asking"
-    )
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="remove a graph that is there first; with --raw, replace edges and components files",
-    )
-    existing.add_argument(
-        "--resume", action="store_true", help="finish a graph that was begun with the same options"
-    )
-
-
-def _add_app_profile(parser: _Parser) -> None:
-    parser.add_argument(
-        "--bigtable-app-profile",
-        metavar="NAME",
-        default="",
-        help="how Bigtable routes requests: to a single cluster",
-    )
-
-
-def _add_settings(parser: _Parser, more: str = "", default: str | None = None) -> None:
-    known = "" if default else f"; {DEFAULT_SETTINGS} is read where nothing else says where a graph is"
-    parser.add_argument(
-        "--settings",
-        metavar="FILE",
-        default=default,
-        help=f"what Terraform made, as make settings writes it{more}{known}",
-    )
-
-
-def _add_graph(parser: _Parser, dataset_needed: bool = True) -> None:
-    parser.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
-    _add_dataset(parser, dataset_needed)
-
-
-def _add_dataset(parser: _Parser, needed: bool = True) -> None:
-    parser.add_argument(
-        "dataset",
-        metavar="DATASET.yml",
-        nargs=None if needed else "?",
-        help="dataset file, as PyChunkedGraph's",
-    )
-    parser.add_argument(
-        "--store",
-        metavar="PLACE",
-        help="sqlite:PATH or bigtable:PROJECT/INSTANCE, if not where the dataset file says",
-    )
-
-
-def _parse_beam(own: _Parser, argv: list[str]) -> argparse.Namespace:
-    """Arguments of a command that runs a pipeline; Beam's own options come as the dict ``beam``."""
-    from beam_ingest.runners.beam_options import add_beam_options
-
-    parser = _Parser(
+def _parse_beam(own: CommandParser, argv: list[str]) -> argparse.Namespace:
+    """Arguments of a command that runs a pipeline."""
+    with importing():
+        from beam_ingest.runners.beam_options import add_beam_options
+    parser = CommandParser(
         prog=own.prog, allow_abbrev=False, parents=[own], add_help=False, conflict_handler="resolve"
     )
     names = add_beam_options(parser)
-    arguments, unknown = parser.parse_known_args(argv)
-    if unknown:
-        _refuse(unknown, _options(parser), own.prog)
+    arguments = _refuse_rest(parser, argv)
     given = vars(arguments)
     arguments.beam = {name: given[name] for name in names if name in given}
     return arguments
 
 
-def _options(parser: argparse.ArgumentParser) -> list[str]:
-    return list(parser._option_string_actions)
-
-
-def _refuse(unknown: list[str], known: Iterable[str], program: str) -> NoReturn:
-    """Say which argument nobody knows, and the nearest that somebody does."""
+def _refuse_rest(parser: CommandParser, argv: list[str]) -> argparse.Namespace:
+    """Parse; an unknown argument is refused, with the nearest that is known."""
+    arguments, unknown = parser.parse_known_args(argv)
+    if not unknown:
+        return arguments
     first = unknown[0].partition("=")[0]
-    near: list[Any] = difflib.get_close_matches(first, list(known), 1) if first.startswith("-") else []
-    hint = f"did you mean {near[0]}?" if near else f"see {program} --help"
-    raise ConfigError(f"unknown {'option' if first.startswith('-') else 'argument'} {first}; {hint}")
+    kind = "option" if first.startswith("-") else "argument"
+    known = parser._option_string_actions if kind == "option" else ()
+    raise ConfigError(f"unknown {kind} {first}; {_hint(first, known, parser.prog)}")
+
+
+def _hint(word: str, known: Iterable[str], program: str) -> str:
+    near: list[Any] = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}?" if near else f"see {program} --help"

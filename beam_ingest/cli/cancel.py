@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import argparse
 
-from beam_ingest.cli.place import bigtable_place
+from beam_ingest.cli.importing import importing
+from beam_ingest.cli.options import DEFAULT_SETTINGS, add_graph, add_settings
 from beam_ingest.errors import SubmitError
-from beam_ingest.runners import flex
-from beam_ingest.runners.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    add_graph(parser, dataset_needed=False)
+    add_settings(parser, default=DEFAULT_SETTINGS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Stop a graph's Dataflow job."""
+    with importing():
+        from beam_ingest.cli.place import bigtable_place
+        from beam_ingest.runners import flex
+        from beam_ingest.runners.settings import Settings
+
     settings = Settings.from_file(arguments.settings)
     place = bigtable_place(arguments, settings)
     job = flex.latest(settings, place)
@@ -21,5 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
         advice = "" if arguments.dataset else "; name the dataset file too if that names another place"
         raise SubmitError(f"graph {arguments.graph_id}: no job for {table} is running: {state}{advice}")
     flex.cancel(settings, job, place)
-    print(f"cancelled job {job.job_id} of graph {arguments.graph_id}; --resume goes on where it stopped")
+    print(f"cancelled job {job.job_id} of graph {arguments.graph_id}; --resume continues where it stopped")
     return 0

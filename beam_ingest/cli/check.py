@@ -6,35 +6,54 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import apache_beam as beam
+from beam_ingest.cli.importing import importing
+from beam_ingest.cli.options import add_app_profile, add_dataset, add_json, add_settings
+from beam_ingest.cli.sizes import count_of
+from beam_ingest.errors import ConfigError
 
-from beam_ingest.checks import inspect, listing
-from beam_ingest.checks.before import check_regions, check_rights, configured_job
-from beam_ingest.checks.check_dataset import CheckDataset
-from beam_ingest.checks.check_job import SAMPLE, CheckJob
-from beam_ingest.checks.findings import CONFIGURATION, Case, Findings
-from beam_ingest.cli.engine import engine
-from beam_ingest.cli.log import logged
-from beam_ingest.cli.place import place_option, worker_of
-from beam_ingest.cli.temporary import report_folder, temporary_folder
-from beam_ingest.dataset import Dataset
-from beam_ingest.errors import ConfigError, RunError
-from beam_ingest.ingest.job import IngestJob
-from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
-from beam_ingest.runners.options import check_options, default_workers, is_local
-from beam_ingest.runners.pipeline import run_pipeline
-from beam_ingest.runners.reasons import reason
-from beam_ingest.stages.findings import Tallies
-from beam_ingest.stages.report import read_report
+if TYPE_CHECKING:
+    from beam_ingest.checks.check_job import CheckJob
+    from beam_ingest.checks.findings import Case, Findings
+    from beam_ingest.dataset import Dataset
+    from beam_ingest.ingest.job import IngestJob
+    from beam_ingest.stages.findings import Tallies
 
 _WRONG, _MISCONFIGURED = 1, 2
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    add_dataset(parser)
+    parser.add_argument(
+        "--raw", action="store_true", help="check raw agglomeration (ingest_config.AGGLOMERATION)"
+    )
+    opened = parser.add_mutually_exclusive_group()
+    opened.add_argument(
+        "--sample", metavar="N", type=int, help="open N chunks, spread over the grid (default: 8)"
+    )
+    opened.add_argument("--all", action="store_true", help="open every chunk")
+    add_app_profile(parser)
+    add_settings(parser)
+    add_json(parser)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Check a dataset."""
+    """Check a dataset; 1 when there are problems, 2 when the dataset file itself has some."""
+    with importing():
+        from beam_ingest.checks import inspect, listing
+        from beam_ingest.checks.before import check_regions, check_rights, configured_job
+        from beam_ingest.checks.check_dataset import CheckDataset
+        from beam_ingest.checks.check_job import SAMPLE, CheckJob
+        from beam_ingest.checks.findings import CONFIGURATION, Findings
+        from beam_ingest.cli.place import place_option, worker_of
+        from beam_ingest.cli.report import run_for_report
+        from beam_ingest.cli.temporary import report_folder, temporary_folder
+        from beam_ingest.dataset import Dataset
+        from beam_ingest.runners.options import check_options, is_local
+
     begun = time.monotonic()
     count = None if arguments.all else SAMPLE if arguments.sample is None else arguments.sample
     if count is not None and count < 1:
@@ -47,11 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     if ingest is not None:
         check_rights(ingest, findings, worker_of(arguments, ingest.store))
         check_regions(ingest, options.get("region"), findings)
-        options = _options(ingest, options, count)
+        options = _beam_options(ingest, options, count)
         with temporary_folder(is_local(options)):
             job = CheckJob(ingest, count, report_folder(options, "check"))
-            with engine(options) as options, logged():
-                findings.merge(_inspected(job, options))
+            findings.merge(run_for_report("Check", CheckDataset(job), Findings, job.report, options))
         listing.conclude(listing.file_kinds(dataset, job.grid, ingest.raw), dataset.chunk_size, findings)
         inspect.conclude(job, findings)
     if arguments.json:
@@ -64,32 +82,20 @@ def run(arguments: argparse.Namespace) -> int:
     return _MISCONFIGURED if CONFIGURATION in findings.problems else _WRONG if findings.total else 0
 
 
-def _options(job: IngestJob, given: Mapping[str, Any], count: int | None) -> dict[str, Any]:
+def _beam_options(job: IngestJob, given: Mapping[str, Any], count: int | None) -> dict[str, Any]:
     """Beam's options for a check."""
+    from beam_ingest.checks.check_job import SAMPLE
+    from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
+    from beam_ingest.runners.options import default_workers, is_local
+
     if is_dataflow(given):
-        # Two checks do not disturb each other, so that they need not share a name as builders do.
+        # Two checks do not disturb each other, so they need not share a name as builders do.
         name = {"job_name": f"beam-ingest-check-{uuid4().hex[:8]}"}
         return dataflow_options(job, name | dict(given), any_region=True)
     if is_local(given):
         workers = 1 if count == SAMPLE else default_workers(job.grid, job.raw)
         return {"direct_num_workers": workers} | dict(given)
     return dict(given)
-
-
-def _inspected(job: CheckJob, options: Mapping[str, Any]) -> Findings:
-    """Run the check's pipeline to its end, and read what it found."""
-
-    def build(pipeline: beam.Pipeline) -> None:
-        pipeline | "Check" >> CheckDataset(job)
-
-    try:
-        run_pipeline(build, options)
-    except Exception as error:
-        known = reason(error)
-        if known is error and not is_local(options):  # the runner's own page or log says more
-            known = RunError(f"the check could not be run: {' '.join(str(error).split())}")
-        raise known from error
-    return read_report(Findings, job.report)
 
 
 def _show(dataset: Dataset, job: CheckJob | None, findings: Findings, seconds: float) -> None:
@@ -104,9 +110,9 @@ def _show(dataset: Dataset, job: CheckJob | None, findings: Findings, seconds: f
     _show_tallies("note", findings.notes)
     for line in sorted(findings.unchecked):
         print(f"\nnot checked: {line}")
-    _show_tallies("WRONG", findings.problems)
-    verdict = f"{findings.total:,} times something is wrong" if findings.total else "nothing is wrong"
-    print(f"\n{dataset.path}: {verdict} (checked in {seconds:.1f} s)")
+    _show_tallies("PROBLEM", findings.problems)
+    verdict = count_of(findings.total, "problem") if findings.total else "No problems"
+    print(f"\n{verdict} found in {dataset.path} (checked in {seconds:.1f} s)")
 
 
 def _show_tallies(head: str, tallies: Tallies[Case]) -> None:

@@ -5,24 +5,41 @@ from __future__ import annotations
 import argparse
 import traceback
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from beam_ingest.cli.place import graph_place
+from beam_ingest.cli.importing import importing
+from beam_ingest.cli.options import add_graph, add_settings
 from beam_ingest.cli.sizes import size
-from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
-from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
-from beam_ingest.ingest.contradictions import Contradictions
-from beam_ingest.ingest.job import IngestJob, make_job
-from beam_ingest.ingest.replay import build_chunk, chunks_below, read_inputs
-from beam_ingest.stages import progress
-from beam_ingest.stages.manifest import read_graph
-from beam_ingest.stores import open_store
+
+if TYPE_CHECKING:
+    from beam_ingest.ingest.job import IngestJob
 
 _SHOWN_FILES = 8
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    add_graph(parser)
+    add_settings(parser)
+    parser.add_argument("layer", metavar="LAYER", type=int, help="its layer, 2 or above")
+    for axis in "xyz":  # one each: argparse takes no tuple as the metavar of a positional
+        parser.add_argument(axis, metavar=axis.upper(), type=int, help=f"its coordinate along {axis}")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Build one chunk and show everything about it."""
+    with importing():
+        from beam_ingest.cli.place import graph_place
+        from beam_ingest.dataset import Dataset
+        from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
+        from beam_ingest.ingest.contradictions import Contradictions
+        from beam_ingest.ingest.job import make_job
+        from beam_ingest.ingest.replay import build_chunk, chunks_below, read_inputs
+        from beam_ingest.stages import progress
+        from beam_ingest.stages.manifest import read_graph
+        from beam_ingest.stores import open_store
+
     dataset = Dataset.from_file(arguments.dataset)
     url = graph_place(arguments, dataset)
     with open_store(url) as store:
@@ -42,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
                 )
                 print(f"  read   {file}  {found}")
         if len(contents) > _SHOWN_FILES:
-            print(f"  ...    and {len(contents) - _SHOWN_FILES} chunks more")
+            print(f"  ...    and {len(contents) - _SHOWN_FILES} more chunks")
         built = build_chunk(job, layer, coords, contents)
     except BeamIngestError:
         traceback.print_exc()
@@ -54,11 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  write  {name}  {column.keys.size:,} cells, {size(column.nbytes)}")
     print(f"  send   {len(built.messages)} messages, {size(sum(len(data) for _, data in built.messages))}")
     _compare(job, layer, coords, progress.checksum(built.cells))
-    print("nothing was written")
+    print("Nothing was written")
     return 0
 
 
 def _check_place(job: IngestJob, layer: int, coords: tuple[int, int, int]) -> None:
+    from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
+
     grid = job.grid
     if not ATOMIC_LAYER <= layer <= grid.root_layer:
         raise ConfigError(f"layer {layer}: expected {ATOMIC_LAYER} to {grid.root_layer}")
@@ -70,13 +89,16 @@ def _check_place(job: IngestJob, layer: int, coords: tuple[int, int, int]) -> No
 
 
 def _compare(job: IngestJob, layer: int, coords: tuple[int, int, int], checksum: int) -> None:
-    """Say what the graph has of it."""
+    """Print whether the graph has the same chunk."""
+    from beam_ingest.stages import progress
+
     root = layer == job.grid.root_layer
     key = progress.ROOT_EDGES_KEY if root else progress.chunk_key(job.grid.chunk_id(layer, coords))
     with job.open_store() as store:
         done = progress.read_done(store, [key])
     if not done:
-        print("  graph  it is not built there")
+        print("  graph  not built there")
     else:
-        cells = "the same cells" if done[key] == checksum else "other cells: other input"
-        print(f"  graph  it is built there, with {cells}")
+        same = done[key] == checksum
+        cells = "the same cells" if same else "other cells: the input has changed"
+        print(f"  graph  built there, with {cells}")

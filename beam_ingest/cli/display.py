@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from beam_ingest.cli.sizes import size
 from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.runners.dataflow import console_url
 from beam_ingest.stages import progress
-from beam_ingest.stages.progress import Counts, LayerStatus
+from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stores import Store
 
 _SECONDS_OF_BARS, _SECONDS_OF_LINES = 0.5, 2.0
@@ -91,35 +88,3 @@ class ProgressDisplay:
 
     def _read(self, layer: int) -> LayerStatus:
         return progress.read_layer(self._store, self._grid, layer)
-
-
-def print_submitted(job: IngestJob, project: str, region: str, job_id: str, more: str = "") -> None:
-    """That Dataflow has the job, and how to follow it; `more` is what `status` has to be told besides."""
-    print(f"submitted graph {job.graph_id} to Dataflow as job {job_id}")
-    print(f"  job       {console_url(project, region, job_id)}")
-    print(f"  progress  beam-ingest status {job.graph_id} {shlex.quote(job.dataset.path)}{more} --watch")
-    print(f"  stop      gcloud dataflow jobs cancel {job_id} --project={project} --region={region}")
-
-
-def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds: float) -> None:
-    """What was built, and where it is."""
-    for status in layers:
-        print(status.line)
-    total = sum((status.counts for status in layers), Counts())
-    nodes = ", ".join(f"{s.counts.nodes:,} at layer {s.layer}" for s in layers[:-1])
-    kind = "test of graph" if job.test else "graph"
-    print(f"\nbuilt {kind} {job.graph_id} (PyChunkedGraph {job.graph_version}) in {seconds:.1f} s")
-    print(f"  supervoxels  {total.supervoxels:,}")
-    print(f"  nodes        {nodes}")
-    print(f"  edges        {total.joined:,} of {total.between:,} between chunks are active")
-    print(f"  roots        {layers[-1].counts.nodes:,}")
-    print(f"  rows         {total.rows:,} of {total.cells:,} cells, {size(total.nbytes)}")
-    if total.empty:
-        print(f"  empty files  {total.empty:,} edges files of no bytes, taken as files without edges")
-    if total.missing:
-        print(f"  absent files {total.missing:,}, taken as empty chunks (--require-files refuses them)")
-    if job.raw and job.dataset.edges:
-        print(f"  edges        {job.dataset.edges}")
-    if job.raw and job.dataset.components:
-        print(f"  components   {job.dataset.components}")
-    print(f"  in           {place}")

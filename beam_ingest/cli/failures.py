@@ -7,15 +7,26 @@ import json
 import time
 from dataclasses import asdict
 
-from beam_ingest.cli.place import graph_place
-from beam_ingest.dataset import Dataset
-from beam_ingest.stages.failures import read_failures
-from beam_ingest.stages.manifest import read_graph
-from beam_ingest.stores import open_store
+from beam_ingest.cli.importing import importing
+from beam_ingest.cli.options import add_graph, add_json, add_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    add_graph(parser)
+    add_settings(parser)
+    add_json(parser, "print a line of JSON for each failure")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List the chunks that could not be built, and why; 1 when there are any."""
+    with importing():
+        from beam_ingest.cli.place import graph_place
+        from beam_ingest.dataset import Dataset
+        from beam_ingest.stages.failures import read_failures
+        from beam_ingest.stages.manifest import read_graph
+        from beam_ingest.stores import open_store
+
     dataset = Dataset.from_file(arguments.dataset)
     listed = 0
     with open_store(graph_place(arguments, dataset)) as store:
@@ -28,5 +39,5 @@ def run(arguments: argparse.Namespace) -> int:
                 when = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(failure.when))
                 print(f"layer {failure.layer} chunk {failure.chunk} {when}\n  {failure.cause}")
     if not listed and not arguments.json:
-        print("no chunk has failed")
+        print("No chunk has failed")
     return 1 if listed else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from beam_ingest.cli.arguments import DEFAULT_SETTINGS
+from beam_ingest.cli.options import DEFAULT_SETTINGS
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.runners.settings import Settings, names_store

@@ -7,17 +7,36 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
+from beam_ingest.cli.importing import importing
 from beam_ingest.cli.sizes import size
 from beam_ingest.errors import StoreError
-from beam_ingest.files import resolve_local
-from beam_ingest.sample import SampleSpec, write_sample
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("directory", metavar="DIR", help="folder to write to; made if it does not exist")
+    for name, default, text in (
+        ("--chunks", (4, 4, 4), "chunks along each axis"),
+        ("--chunk-size", (48, 48, 48), "voxels of a chunk along each axis"),
+        ("--offset", (0, 0, 0), "first voxel of the volume"),
+    ):
+        parser.add_argument(name, type=int, nargs=3, default=default, metavar=("X", "Y", "Z"), help=text)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing sample")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the random numbers")
+    parser.add_argument(
+        "--data-version", type=int, choices=(2, 3, 4), default=4, help="layout of the raw edge records"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write a sample dataset."""
+    with importing():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from beam_ingest.files import resolve_local
+        from beam_ingest.sample import SampleSpec, write_sample
+
     spec = SampleSpec(
         chunks=tuple(arguments.chunks),
         chunk_size=tuple(arguments.chunk_size),

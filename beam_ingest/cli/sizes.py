@@ -10,3 +10,8 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
+
+
+def count_of(count: int, what: str) -> str:
+    """A number of things for people, in the plural unless there is one."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

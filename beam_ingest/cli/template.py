@@ -1,7 +1,8 @@
-"""The flex template: ``beam-ingest graph`` under names that Dataflow passes on.
+"""The flex template: ``beam-ingest STAGE`` under names that Dataflow passes on.
 
-A template's parameter reaches its launcher as ``--name=value``, a switch as ``--raw=true``. Names,
-help and rules come from the parser of ``graph``, so the two cannot differ.
+A template's parameter reaches its launcher as ``--name=value``, a switch as ``--raw=true``. Names, help and
+rules come from the parsers of the stages' commands, so the two cannot differ; the parameter STAGE names the
+command.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from beam_ingest.cli import main as cli_main
-from beam_ingest.cli.arguments import graph_options
+from beam_ingest.cli.arguments import help_text
+from beam_ingest.cli.stages import DEFAULT_STAGE, STAGE, all_options, stage_module, stage_options, stages
+from beam_ingest.errors import ConfigError
 from beam_ingest.runners.beam_options import add_beam_options
 from beam_ingest.stores.names import TABLE
 
@@ -25,29 +28,46 @@ _RULES = {"graph_id": TABLE, "dataset": "gs://.+", "store": "bigtable:[^/]+/[^/]
 
 def metadata() -> dict[str, Any]:
     """The template's metadata: what the console asks for, and what Dataflow checks before a launch."""
+    stage = {
+        "name": STAGE,
+        "label": "Stage",
+        "helpText": f"the stage to run (default: {DEFAULT_STAGE})",
+        "isOptional": True,
+        "regexes": [f"^({'|'.join(stages())})$"],
+    }
+    options = [
+        {
+            "name": action.dest,
+            "label": action.dest.replace("_", " ").capitalize(),
+            "helpText": help_text(action),
+            "isOptional": not action.required,
+            "regexes": [f"^({_rule(action)})$"],
+        }
+        for action in all_options()
+    ]
     return {
         "name": "beam_ingest",
         "description": "Build a PyChunkedGraph from an agglomerated segmentation.",
-        "parameters": [
-            {
-                "name": action.dest,
-                "label": action.dest.replace("_", " ").capitalize(),
-                "helpText": action.help,
-                "isOptional": not action.required,
-                "regexes": [f"^({_rule(action)})$"],
-            }
-            for action in graph_options()
-        ],
+        "parameters": [*options, stage],
     }
 
 
 def parameters(arguments: argparse.Namespace) -> dict[str, str]:
-    """The arguments of ``graph`` as parameters of the template, those that were given."""
-    given = {}
-    for action in graph_options():
+    """The arguments of ``launch`` as parameters of the template, those that were given.
+
+    Raises:
+      ConfigError: when one is no option of the stage.
+    """
+    known = {action.dest for action in stage_options(arguments.stage)}
+    given = {STAGE: arguments.stage}
+    for action in all_options():
         value = getattr(arguments, action.dest)
-        if value != action.default:
-            given[action.dest] = "true" if value is True else str(value)
+        if value == action.default:
+            continue
+        if action.dest not in known:
+            option = max(action.option_strings, default=action.dest)
+            raise ConfigError(f"--{STAGE} {arguments.stage}: unknown option {option}")
+        given[action.dest] = "true" if value is True else str(value)
     return given
 
 
@@ -58,23 +78,30 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: parameters of the template and options of Apache Beam, each as ``--name=value``.
     """
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    for action in graph_options():
+    parser.add_argument(f"--{STAGE}", default="")
+    for action in all_options():
         parser.add_argument(f"--{action.dest}", default="")
     given, beam = parser.parse_known_args(argv)
     beam = _known(beam)
-    command = ["graph"]
-    for action in graph_options():
+    command, values = [], []
+    for action in all_options():
         value = getattr(given, action.dest)
         option = max(action.option_strings, default="")
         if not option:
-            command.append(value)
+            values.append(value)
         elif action.nargs == 0:
             command += [option] if value == "true" else []
         elif value:
             command.append(f"{option}={value}")
     if IMAGE in os.environ and not any(option.startswith("--sdk_container_image") for option in beam):
         beam.append(f"--sdk_container_image={os.environ[IMAGE]}")
-    return cli_main([*command, *beam])
+    stage = given.stage or DEFAULT_STAGE
+    try:
+        stage_module(stage)
+    except ConfigError as error:
+        print(f"beam-ingest: {error}", file=sys.stderr)
+        return error.exit_status
+    return cli_main([stage, *values, *command, *beam])
 
 
 def _known(options: list[str]) -> list[str]:

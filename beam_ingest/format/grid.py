@@ -23,18 +23,32 @@ from beam_ingest.errors import ConfigError
 
 Layers: TypeAlias = npt.NDArray[np.uint8]
 Coords: TypeAlias = npt.NDArray[np.int64]
+"""Coordinates of n chunks, shape (n, 3)."""
 Coordinates: TypeAlias = tuple[int, int, int]
+"""Coordinates of one chunk, along x, y and z."""
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 SUPERVOXEL_LAYER = 1
 ATOMIC_LAYER = 2
 """The layer of chunks that are read from files; its nodes are components of supervoxels."""
 FANOUT = 2
-"""Child chunks per axis of a parent chunk; PyChunkedGraph knows no other."""
+"""Child chunks per axis of a parent chunk; PyChunkedGraph supports no other."""
+FACES = np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
+"""Steps from a chunk to those that share a face with it, shape (6, 3)."""
 
 
 def chunk_name(coords: Coordinates) -> str:
-    """Chunk coordinates as file names and messages have them: ``x_y_z``."""
+    """Chunk coordinates as they appear in file names and messages.
+
+    >>> chunk_name((1, 0, 2))
+    '1_0_2'
+    """
     return "{}_{}_{}".format(*coords)
+
+
+def as_coordinates(coords: Coords) -> list[Coordinates]:
+    """The rows of an array of coordinates, shape (n, 3), as tuples of Python integers."""
+    return [(x, y, z) for x, y, z in coords.tolist()]
 
 
 @dataclass(frozen=True)
@@ -116,7 +130,28 @@ class ChunkGrid:
         x, y, z = self.bounds(layer)
         return x * y * z
 
-    def chunk_id(self, layer: int, coords: tuple[int, int, int]) -> int:
+    def contains(self, coords: Coords, layer: int = ATOMIC_LAYER) -> Mask:
+        """Whether each of `coords`, shape (n, 3), is a chunk of the grid at `layer`; shape (n,).
+
+        >>> ChunkGrid((4, 4, 4)).contains(np.array([[3, 0, 0], [4, 0, 0], [0, -1, 0]]))
+        array([ True, False, False])
+        """
+        inside: Mask = np.all((coords >= 0) & (coords < self.bounds(layer)), axis=1)
+        return inside
+
+    def face_neighbours(self, chunk_id: int) -> list[int]:
+        """Ids of the chunks in the grid that share a face with chunk `chunk_id`, in its own layer.
+
+        >>> grid = ChunkGrid((4, 4, 4))
+        >>> [grid.chunk_coords(chunk) for chunk in grid.face_neighbours(grid.chunk_id(2, (0, 0, 3)))]
+        [(1, 0, 3), (0, 1, 3), (0, 0, 2)]
+        """
+        layer = self.layer_of(chunk_id)
+        around = np.array(self.chunk_coords(chunk_id)) + FACES
+        chunks: list[int] = self.chunk_ids(layer, around[self.contains(around, layer)]).tolist()
+        return chunks
+
+    def chunk_id(self, layer: int, coords: Coordinates) -> int:
         """The id of the chunk at `coords`."""
         return int(self.chunk_ids(layer, np.array([coords]))[0])
 
@@ -147,7 +182,7 @@ class ChunkGrid:
         """The segment of each of `ids`, shape (n,), all of `layer`; shape (n,), uint64."""
         return ids & np.uint64((1 << self.segment_bits(layer)) - 1)
 
-    def chunk_coords(self, chunk_id: int) -> tuple[int, int, int]:
+    def chunk_coords(self, chunk_id: int) -> Coordinates:
         """Coordinates of one chunk (or of the chunk of one node)."""
         x, y, z = self.coords(np.array([chunk_id], np.uint64), self.layer_of(chunk_id))[0].tolist()
         return (x, y, z)
@@ -178,7 +213,7 @@ class ChunkGrid:
         shift = max(layer, ATOMIC_LAYER) - max(own_layer, ATOMIC_LAYER)
         return self.chunk_ids(layer, self.coords(ids, own_layer) >> shift)
 
-    def children(self, layer: int, coords: tuple[int, int, int]) -> Coords:
+    def children(self, layer: int, coords: Coordinates) -> Coords:
         """Coordinates, shape (n <= 8, 3), of the child chunks in bounds, in order of their ids."""
         edge = self.bounds(layer - 1)
         low = [2 * c for c in coords]

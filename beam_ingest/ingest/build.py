@@ -5,23 +5,21 @@ No Beam here: the pipeline, and whoever wants to look at one chunk, call the sam
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import numpy as np
 
 from beam_ingest.arrays import Indices
 from beam_ingest.errors import BeamIngestError, InputError
-from beam_ingest.files import Content, FileError, Folder
+from beam_ingest.files import Content, Folder
 from beam_ingest.format import table
 from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates, Ids, chunk_name
 from beam_ingest.format.table import Cells
 from beam_ingest.ingest.contradictions import Contradictions
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.inputs.check import ChunkChecker, unreadable
-from beam_ingest.inputs.components import Mapping, components_file_name
-from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name, edges_folder
+from beam_ingest.inputs.components import Mapping
+from beam_ingest.inputs.edges import ChunkEdges, edges_folder
+from beam_ingest.inputs.reading import read_chunk, read_files
 from beam_ingest.kernels.atomic import build_atomic_chunk
 from beam_ingest.kernels.halo import halos
 from beam_ingest.kernels.parent import UnknownPartnerError, build_parent_chunk
@@ -88,17 +86,8 @@ class Builder:
 
     def read(self, chunks: list[Coordinates]) -> list[Content]:
         """The files of chunks: edges, components, edges, components, …"""
-        edges, components = self._folders()
-        calls = [
-            (edges, [edges_file_name(coords) for coords in chunks]),
-            (components, [components_file_name(coords) for coords in chunks]),
-        ]
-        if edges.is_local and components.is_local:
-            found = [folder.read_each(names) for folder, names in calls]
-        else:
-            with ThreadPoolExecutor(len(calls)) as pool:
-                found = list(pool.map(lambda call: call[0].read_each(call[1]), calls))
-        return [content for pair in zip(*found, strict=True) for content in pair]
+        source = self._job.dataset
+        return read_files(edges_folder(str(source.edges)), Folder(str(source.components)), chunks)
 
     def atomic(
         self,
@@ -206,43 +195,17 @@ class Builder:
         self, coords: Coordinates, edges: Content | InputError, components: Content | InputError
     ) -> tuple[ChunkEdges, Mapping]:
         """What a chunk's two files say; both are looked at, so that one run finds the faults of both."""
-        name, (edges_file, components_file) = chunk_name(coords), self.contradictions.files(coords)
-        check = ChunkChecker(self._grid, coords)
-        listed, mapping = ChunkEdges(), Mapping.empty()
-        errors = []
-        try:
-            if self._is_there(edges, edges_file, name):
-                listed = check.edges(decode_chunk_edges(edges, edges_file, name), edges_file)
-        except InputError as error:
-            errors.append(error)
-        try:
-            if self._is_there(components, components_file, name):
-                mapping = check.components(components, len(listed), components_file)
-        except InputError as error:
-            errors.append(error)
-        if errors:
-            raise InputError.several(errors)
-        return listed, mapping
-
-    def _is_there(self, content: Content | InputError, file: str, name: str) -> TypeGuard[bytes]:
-        """Whether there is something to decode; raises when there should be."""
-        if isinstance(content, InputError):
-            raise content
-        if isinstance(content, FileError):
-            raise unreadable(file, name, content)
-        # With raw input these files are made here; whether what they are made from is there was asked before.
-        if content is None and self._job.require_files and not self._job.raw:
-            raise InputError(file, name, "the file", "none", "--require-files asks for every one")
-        return content is not None
+        if isinstance(edges, InputError) or isinstance(components, InputError):
+            raise InputError.several([e for e in (edges, components) if isinstance(e, InputError)])
+        # With raw input these files are made here; whether what they are made from exists was asked before.
+        required = self._job.require_files and not self._job.raw
+        files = self.contradictions.files(coords)
+        return read_chunk(self._grid, coords, edges, components, files, required=required).sound()
 
     def _asymmetric(self, pairs: list[Asymmetry]) -> list[InputError]:
         """An error for each fault: one file may contradict several others."""
         errors = {str(error): error for error in map(self.contradictions.asymmetric, pairs)}
         return list(errors.values())
-
-    def _folders(self) -> tuple[Folder, Folder]:
-        source = self._job.dataset
-        return edges_folder(str(source.edges)), Folder(str(source.components))
 
     def _messages(
         self, chunk_id: int, state: Message, halos: list[tuple[int, Message]]

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from beam_ingest.errors import InputError
 from beam_ingest.files import Content, Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, Coords, chunk_name
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, Coords, as_coordinates
 from beam_ingest.ingest.build import Builder, Built
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, read_shard, shard_files
+from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, shard_files
 from beam_ingest.inputs.components import encode_components
 from beam_ingest.inputs.edges import encode_chunk_edges
+from beam_ingest.inputs.reading import read_shards
 
 Contents = list[tuple[Coordinates, Content, Content]]
 """Layer-2 chunks, each with its edges and components files."""
@@ -34,7 +34,7 @@ def chunks_below(grid: ChunkGrid, layer: int, coords: Coordinates) -> dict[int, 
     found = {layer: [coords]}
     for below in range(layer - 1, ATOMIC_LAYER - 1, -1):
         around = np.concatenate([_with_neighbours(grid, below, chunk) for chunk in found[below + 1]])
-        found[below] = [(x, y, z) for x, y, z in np.unique(around, axis=0).tolist()]
+        found[below] = as_coordinates(np.unique(around, axis=0))
     return found
 
 
@@ -100,18 +100,12 @@ def _assembled(
 
 def _payloads(job: IngestJob, folder: Folder, data_version: int, chunks: list[Coordinates]) -> list[Payload]:
     """Everything in the files that may hold something of the chunks: those around them too."""
-    bounds = job.grid.bounds(ATOMIC_LAYER)
     steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     around = np.unique((np.array(chunks)[:, None] + steps).reshape(-1, 3), axis=0)
-    inside = around[((around >= 0) & (around < bounds)).all(axis=1)]
-    files = shard_files(job.grid, [(x, y, z) for x, y, z in inside.tolist()], partial=True)
-    payloads = []
-    for shard, data in zip(files, folder.read([file.name for file in files]), strict=True):
-        if data is not None:
-            payloads += read_shard(job.grid, shard, data, data_version, folder.path(shard.name))
-        elif job.require_files and shard.expected:
-            raise InputError(
-                folder.path(shard.name), chunk_name(shard.coords), "the file", "none",
-                "--require-files asks for every one",
-            )  # fmt: skip
+    shards = shard_files(job.grid, as_coordinates(around[job.grid.contains(around)]), partial=True)
+    payloads: list[Payload] = []
+    for opened in read_shards(job.grid, folder, shards, data_version, required=job.require_files):
+        if opened.fault:
+            raise opened.fault.error
+        payloads += opened.payloads
     return payloads

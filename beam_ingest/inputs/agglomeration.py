@@ -16,13 +16,12 @@ import numpy.typing as npt
 
 from beam_ingest.arrays import components, pair_starts
 from beam_ingest.errors import InputError
-from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coordinates, Ids, as_coordinates, chunk_name
 from beam_ingest.inputs.check import ChunkChecker, are_supervoxels
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 from beam_ingest.inputs.shards import decode_shard
 
-Coordinates = tuple[int, int, int]
 Records = npt.NDArray[np.void]
 
 IN_CHUNK, BETWEEN, FAKE, REMAP = "in_chunk", "between_chunks", "fake", "done"
@@ -147,8 +146,8 @@ def read_shard(grid: ChunkGrid, shard: ShardFile, data: bytes, data_version: int
     dtype = pair_dtype() if shard.kind == REMAP else edge_dtype(data_version)
 
     def names(chunks: Sequence[int]) -> str:
-        coords = grid.coords(np.array(chunks, np.uint64), SUPERVOXEL_LAYER).tolist() or [shard.first_chunk]
-        return " and ".join("{}_{}_{}".format(*xyz) for xyz in coords)
+        coords = as_coordinates(grid.coords(np.array(chunks, np.uint64), SUPERVOXEL_LAYER))
+        return " and ".join(map(chunk_name, coords or [shard.first_chunk]))
 
     found = decode_shard(data, 2 if pair else 1, dtype.itemsize, file, names)
     payloads = [Payload(shard.kind, shard.name, chunks, part) for chunks, part in found if len(part)]
@@ -181,7 +180,7 @@ def _check_places(
     ids = np.array([payload.chunks for payload in payloads], np.uint64)
     coords = grid.coords(ids.reshape(-1), SUPERVOXEL_LAYER)
     right = ids.reshape(-1) == grid.chunk_ids(SUPERVOXEL_LAYER, coords)
-    right &= (coords < grid.bounds(ATOMIC_LAYER)).all(axis=1)
+    right &= grid.contains(coords)
     if shard.kind == REMAP:
         right &= (coords >> shard.mip == shard.coords).all(axis=1)
         expected = "pairs of chunks of the file's block"
@@ -228,7 +227,10 @@ def _check_records(grid: ChunkGrid, payload: Payload, first: Ids, second: Ids, f
             ids = np.unique([first, second])
             check.mapping(Mapping(ids, np.zeros(ids.size, np.int64)), file)
         else:
-            check.edges(ChunkEdges(**{edges[kind]: Edges(first, second)}), file)
+            try:
+                check.group(edges[kind], Edges(first, second), file)
+            except InputError as error:  # a shard file holds many chunks: no advice on misplaced files
+                raise InputError(file, error.chunk, error.expected, error.found) from None
 
 
 def _check_affinities(
@@ -269,7 +271,7 @@ def assemble_chunk(
       InputError: when the sums of an edge do not fit its columns.
     """
     chunk = grid.chunk_id(SUPERVOXEL_LAYER, coords)
-    near = {chunk, *face_neighbours(grid, chunk)}
+    near = {chunk, *grid.face_neighbours(chunk)}
     own = [p for p in payloads if p.kind != REMAP and chunk in p.chunks]
     joined = [p for p in payloads if p.kind == REMAP and p.chunks[0] in near]
     own.sort(key=lambda p: (p.name, p.chunks))  # sums of floats depend on their order; components do not
@@ -314,7 +316,7 @@ def assemble_edges(
             groups[kind] = _cut(every) if kind == FAKE else _sum(every, resolution)
         except _DoesNotFitError as error:
             at = [bool(((r["sv1"] == error.first) & (r["sv2"] == error.second)).any()) for r in records]
-            name = "{}_{}_{}".format(*grid.chunk_coords(chunk))
+            name = chunk_name(grid.chunk_coords(chunk))
             raise InputError(path(own[at.index(True)].name), name, *error.said) from None
     return ChunkEdges(in_chunk=groups[IN_CHUNK], cross_chunk=groups[FAKE], between_chunk=groups[BETWEEN])
 
@@ -377,12 +379,3 @@ def assemble_mapping(payloads: Sequence[Payload]) -> Mapping:
     ids, position = np.unique(np.concatenate([first, second]), return_inverse=True)
     left, right = position[: first.size], position[first.size :]
     return Mapping(ids, components(ids.size, left, right))
-
-
-def face_neighbours(grid: ChunkGrid, chunk: int) -> list[int]:
-    """Layer-1 ids of the chunks in the grid that share a face with layer-1 chunk `chunk`."""
-    steps = np.array([s * np.eye(3, dtype=np.int64)[axis] for axis in range(3) for s in (-1, 1)])
-    around = np.array(grid.chunk_coords(chunk)) + steps
-    around = around[((around >= 0) & (around < grid.bounds(ATOMIC_LAYER))).all(axis=1)]
-    found: Ids = grid.chunk_ids(SUPERVOXEL_LAYER, around)
-    return [int(neighbour) for neighbour in found]

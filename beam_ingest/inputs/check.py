@@ -5,41 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from beam_ingest.arrays import group_starts
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import InputError
-from beam_ingest.files import Content, FileError, Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids, chunk_name
-from beam_ingest.inputs.components import Mapping, decode_components
-from beam_ingest.inputs.edges import ChunkEdges, Edges
-
-Mask = npt.NDArray[np.bool_]
-
-
-def unreadable(file: str, chunk: str, error: FileError) -> InputError:
-    """The error of a file that is there and may not be read."""
-    reason = str(error).rpartition("found an error: ")[2]
-    return InputError(
-        file,
-        chunk,
-        "a file that can be read",
-        f"an error: {reason}",
-        "make it one that this program may read",
-    )
-
-
-def readable(content: Content, file: str, chunk: str) -> bytes | None:
-    """The content of a file, None for one that is not there.
-
-    Raises:
-      InputError: for a file that is there and may not be read.
-    """
-    if isinstance(content, FileError):
-        raise unreadable(file, chunk, content)
-    return content
-
+from beam_ingest.files import Folder
+from beam_ingest.format.grid import (
+    ATOMIC_LAYER,
+    SUPERVOXEL_LAYER,
+    ChunkGrid,
+    Coordinates,
+    Ids,
+    Mask,
+    chunk_name,
+)
+from beam_ingest.inputs.components import Mapping
+from beam_ingest.inputs.edges import Edges
 
 MANY_EDGES = 100
 """Of so many edges between chunks some are active, unless components were written chunk by chunk."""
@@ -82,49 +63,36 @@ class ChunkChecker:
       coords: the chunk's coordinates.
     """
 
-    def __init__(self, grid: ChunkGrid, coords: tuple[int, int, int]) -> None:
+    def __init__(self, grid: ChunkGrid, coords: Coordinates) -> None:
         self._grid = grid
-        self._name = "{}_{}_{}".format(*coords)
+        self._name = chunk_name(coords)
         self._chunk = np.uint64(grid.chunk_id(SUPERVOXEL_LAYER, coords))
         self._shift = np.uint64(grid.segment_bits(SUPERVOXEL_LAYER))
         self._segments = np.uint64((1 << grid.segment_bits(SUPERVOXEL_LAYER)) - 1)
 
-    def edges(self, edges: ChunkEdges, file: str) -> ChunkEdges:
-        """The edges with swapped pairs put right.
+    def group(self, group: str, edges: Edges, file: str) -> Edges:
+        """The edges of one group with swapped pairs put right.
+
+        Args:
+          group: one of `beam_ingest.inputs.edges.GROUPS`.
+          edges: its edges.
+          file: path of their file, for messages.
 
         Raises:
           InputError: naming the first id that is not a supervoxel of the grid, the first in-chunk
-            edge that leaves the chunk, or the first other edge with no or both ends in it.
+            edge that leaves the chunk, or the first other edge with no end or both ends in it.
         """
-        within = edges.in_chunk
-        for ids in (within.node_ids1, within.node_ids2):
+        if group != "in_chunk":
+            return self._leaving(edges, group, file)
+        for ids in (edges.node_ids1, edges.node_ids2):
             outside = np.flatnonzero(ids - self._chunk > self._segments)
             if outside.size:
-                self._supervoxels(ids[outside[:1]], "in_chunk", file)
+                self._supervoxels(ids[outside[:1]], group, file)
                 at = outside[0]
-                found = f"the edge {within.node_ids1[at]} - {within.node_ids2[at]}"
+                found = f"the edge {edges.node_ids1[at]} - {edges.node_ids2[at]}"
                 expected = "in_chunk edges with both ends in the chunk"
-                raise InputError(file, self._name, expected, found, self._advice(within))
-        return ChunkEdges(
-            in_chunk=within,
-            cross_chunk=self._leaving(edges.cross_chunk, "cross_chunk", file),
-            between_chunk=self._leaving(edges.between_chunk, "between_chunk", file),
-        )
-
-    def components(self, content: bytes, edges: int, file: str) -> Mapping:
-        """What is in a components file.
-
-        Args:
-          content: the file's.
-          edges: how many edges the chunk has.
-          file: its path.
-
-        Raises:
-          InputError: when the file is damaged, is empty though the chunk has edges, or names what is not a
-            supervoxel of the grid.
-        """
-        self.not_empty(content, edges, file)
-        return self.mapping(decode_components(content, file, self._name), file)
+                raise InputError(file, self._name, expected, found, self._advice(edges))
+        return edges
 
     def not_empty(self, content: bytes, edges: int, file: str) -> None:
         """Raise an `InputError` for a components file of no bytes in a chunk with edges."""
@@ -191,14 +159,15 @@ class ChunkChecker:
             found = f"{ids[wrong[0]]} of layer {layers[wrong[0]]}"
             raise InputError(file, self._name, f"{where} ids of layer {SUPERVOXEL_LAYER}", found)
         coords = grid.coords(ids, SUPERVOXEL_LAYER)
-        wrong = np.flatnonzero((coords >= np.array(grid.bounds(ATOMIC_LAYER))).any(axis=1))
+        wrong = np.flatnonzero(~grid.contains(coords))
         if wrong.size:
             x, y, z = coords[wrong[0]].tolist()
+            name = chunk_name((x, y, z))
             raise InputError(
                 file,
                 self._name,
                 f"{where} ids within the {'x'.join(map(str, grid.chunks))} chunks of the grid",
-                f"{ids[wrong[0]]} of chunk {x}_{y}_{z}",
+                f"{ids[wrong[0]]} of chunk {name}",
             )
 
 

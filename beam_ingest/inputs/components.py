@@ -66,7 +66,7 @@ class Mapping:
         return np.where(found, self.components[at], -1)
 
 
-def components_file_name(coords: tuple[int, int, int]) -> str:
+def components_file_name(coords: Coordinates) -> str:
     """Name of the components file of the chunk at `coords`, below ``data_source.COMPONENTS``."""
     x, y, z = coords
     return f"components_{x}_{y}_{z}.proto"
@@ -94,7 +94,22 @@ def decode_components(data: bytes, file: str, chunk: str) -> Mapping:
       InputError: when the protobuf is broken, a size overruns, or an id is in two components.
     """
     numbers = _numbers(data, file, chunk)
-    starts, sizes = _component_starts(numbers, file, chunk)
+    return _mapping(numbers, *_component_starts(numbers, file, chunk), file, chunk)
+
+
+def parse_components(data: bytes, file: str, chunk: str) -> Mapping:
+    """As `decode_components`, by protobuf's own parser and component by component.
+
+    Verification reads with this, so that it does not share the faults of the fast way.
+    """
+    numbers = _parsed_numbers(data, file, chunk)
+    return _mapping(numbers, *_walked_starts(numbers, file, chunk), file, chunk)
+
+
+def _mapping(
+    numbers: Ids, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], file: str, chunk: str
+) -> Mapping:
+    """The mapping of components whose sizes stand at `starts` among `numbers`, each before its ids."""
     ids = np.delete(numbers, starts)
     components = np.repeat(np.arange(sizes.size), sizes)
     order = np.argsort(ids)

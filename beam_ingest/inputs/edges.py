@@ -29,7 +29,8 @@ MAX_EDGES_BYTES = 1 << 30
 """The largest decompressed edges file that is read: 36 million edges in one chunk."""
 _LEVEL = 3
 _SLICE = 1 << 14
-_GROUPS = ("in_chunk", "cross_chunk", "between_chunk")
+GROUPS = ("in_chunk", "cross_chunk", "between_chunk")
+"""The groups of edges of a chunk, in order of the file."""
 _COLUMNS: dict[str, np.dtype[Any]] = {
     "node_ids1": np.dtype("<u8"),
     "node_ids2": np.dtype("<u8"),
@@ -86,7 +87,7 @@ class ChunkEdges:
         return len(self.in_chunk) + len(self.cross_chunk) + len(self.between_chunk)
 
 
-def edges_file_name(coords: tuple[int, int, int]) -> str:
+def edges_file_name(coords: Coordinates) -> str:
     """Name of the edges file of the chunk at `coords`, below ``data_source.EDGES``."""
     x, y, z = coords
     return f"edges_{x}_{y}_{z}.proto.zst"
@@ -95,7 +96,7 @@ def edges_file_name(coords: tuple[int, int, int]) -> str:
 def encode_chunk_edges(edges: ChunkEdges) -> bytes:
     """The content of an edges file."""
     message: Any = ChunkEdgesMsg()
-    for group in _GROUPS:
+    for group in GROUPS:
         for column, dtype in _COLUMNS.items():
             values = getattr(getattr(edges, group), column)
             setattr(getattr(message, group), column, values.astype(dtype, copy=False).tobytes())
@@ -120,9 +121,9 @@ def decode_chunk_edges(data: bytes, file: str, chunk: str) -> ChunkEdges:
         message.ParseFromString(_decompress(data, file, chunk))
     except DecodeError as error:
         raise InputError(file, chunk, "a ChunkEdgesMsg protobuf", f"broken bytes ({error})") from None
-    if any(map(has_unknown_fields, (message, *(getattr(message, name) for name in _GROUPS)))):
+    if any(map(has_unknown_fields, (message, *(getattr(message, name) for name in GROUPS)))):
         raise InputError(file, chunk, "a ChunkEdgesMsg protobuf", "one with fields of something else")
-    groups = {name: _edges(getattr(message, name), name, file, chunk) for name in _GROUPS}
+    groups = {name: _edges(getattr(message, name), name, file, chunk) for name in GROUPS}
     return ChunkEdges(**groups)
 
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError, Folder
+from beam_ingest.format.grid import Coordinates, chunk_name
 from beam_ingest.inputs.components import components_file_name, decode_components
 from beam_ingest.inputs.edges import decode_chunk_edges, edges_file_name, edges_folder
 
-Coordinates = tuple[int, int, int]
 Files = Mapping[Coordinates, bytes | None]
 """Content of a file of each chunk; None where there should be no file."""
 Columns = list[Any]
@@ -110,9 +110,8 @@ def _another(
     if content is None:  # that an input is not there is no reason to remove a file
         expected = "no file, as the raw agglomeration has nothing for it"
         advice = f"move it, or correct ingest_config.AGGLOMERATION or data_source.{key}"
-    reason = str(found).rpartition("found an error: ")[2]
-    said = f"one that cannot be read ({reason})" if isinstance(found, FileError) else "another one"
-    return InputError(file, "{}_{}_{}".format(*coords), expected, said, advice)
+    said = f"one that cannot be read ({found.reason})" if isinstance(found, FileError) else "another one"
+    return InputError(file, chunk_name(coords), expected, said, advice)
 
 
 def _edges(data: bytes | None) -> Columns:

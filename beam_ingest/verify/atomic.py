@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
 from beam_ingest.errors import InputError
-from beam_ingest.files import Content, Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
-from beam_ingest.inputs.components import Mapping, components_file_name
+from beam_ingest.files import Folder
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates
+from beam_ingest.inputs.components import Mapping, components_file_name, parse_components
 from beam_ingest.inputs.edges import ChunkEdges, edges_file_name, edges_folder
+from beam_ingest.inputs.reading import ChunkInputs, read_chunk, read_files
 from beam_ingest.stages.coding import decode_key, encode_key
 from beam_ingest.stores import Store
-from beam_ingest.verify.chunks import ChunkVerifier, Coordinates
+from beam_ingest.verify.chunks import ChunkVerifier
 from beam_ingest.verify.findings import Findings
-from beam_ingest.verify.inputs import AtomicInputs, active_inputs, read_inputs
+from beam_ingest.verify.inputs import active_inputs
 from beam_ingest.verify.verify_job import VerifyJob
 
 REPORTS = "reports"
@@ -61,14 +62,13 @@ class VerifyChunks(beam.DoFn):  # type: ignore[misc]
         """Close it."""
         self._store.close()
 
-    def _atomic(
-        self, coords: Coordinates, inputs_of: Callable[[], AtomicInputs], findings: Findings
-    ) -> Output:
-        """Verify one layer-2 chunk; bad input is a difference, and then taken as none."""
+    def _atomic(self, coords: Coordinates, read: ChunkInputs, findings: Findings) -> Output:
+        """Verify one layer-2 chunk; bad input is a difference, and is then taken as none."""
         try:
-            inputs = inputs_of()
+            inputs = active_inputs(self._grid, *read.sound())
         except InputError as error:
-            findings.differ_once("input", str(error))
+            for each in (error, *error.others):
+                findings.differ_once("input", str(each))
             inputs = active_inputs(self._grid, ChunkEdges(), Mapping.empty())
         if self._scope.writes(self._grid.chunk_id(ATOMIC_LAYER, coords)):
             messages = self._verifier.atomic(coords, inputs, findings)
@@ -89,22 +89,13 @@ class VerifyFiles(VerifyChunks):
         source, findings = self._job.dataset, Findings()
         edges, components = edges_folder(str(source.edges)), Folder(str(source.components))
         chunks = self._scope.chunks(self._grid.chunk_coords(decode_key(key)))
-        names = [(edges_file_name(coords), components_file_name(coords)) for coords in chunks]
-        contents = zip(
-            edges.read_each([n for n, _ in names]), components.read_each([n for _, n in names]), strict=True
-        )
-        for coords, content, file_names in zip(chunks, contents, names, strict=True):
-            files = (edges.path(file_names[0]), components.path(file_names[1]))
-
-            def inputs_of(
-                coords: Coordinates = coords,
-                content: tuple[Content, Content] = content,
-                files: tuple[str, str] = files,
-            ) -> AtomicInputs:
-                return read_inputs(self._grid, coords, *content, files)
-
-            findings.counts["absent files"] += content.count(None)
-            if content[0] == b"":
-                findings.counts["edges files of no bytes"] += 1
-            yield from self._atomic(coords, inputs_of, findings)
+        contents = read_files(edges, components, chunks)
+        for coords, edges_content, content in zip(chunks, contents[::2], contents[1::2], strict=True):
+            files = (edges.path(edges_file_name(coords)), components.path(components_file_name(coords)))
+            read = read_chunk(
+                self._grid, coords, edges_content, content, files, decode_mapping=parse_components
+            )
+            findings.counts["absent files"] += (edges_content is None) + (content is None)
+            findings.counts["edges files of no bytes"] += edges_content == b""
+            yield from self._atomic(coords, read, findings)
         yield report(findings)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from beam_ingest.format import table
-from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Coordinates, Ids
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stores import Store
 from beam_ingest.verify.cells import NodeRows, note_strays, take
@@ -20,7 +20,6 @@ from beam_ingest.verify.nodes import Facts, NodeChecker
 from beam_ingest.verify.verify_job import COUNTS, COUNTS_BYTES, MILLISECONDS, ROOT_SHARDS, VerifyJob
 
 Messages = Iterator[tuple[int, bytes]]
-Coordinates = tuple[int, int, int]
 
 
 class ChunkVerifier:

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from beam_ingest.arrays import components, find, unique_pairs
-from beam_ingest.files import Content
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Ids
-from beam_ingest.inputs.check import ChunkChecker, readable
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, Ids
 from beam_ingest.inputs.components import Mapping
-from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges
+from beam_ingest.inputs.edges import ChunkEdges, Edges
 from beam_ingest.verify.edges import SAME_CHUNK, ActiveEdges
-
-Coordinates = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,29 +33,6 @@ class AtomicInputs:
     mapped: bool
     between: int
     joined: int
-
-
-def read_inputs(
-    grid: ChunkGrid, coords: Coordinates, edges: Content, mapping: Content, files: tuple[str, str]
-) -> AtomicInputs:
-    """Decode and check the files of the chunk at `coords`; None for an absent one, an empty chunk.
-
-    Args:
-      grid: the chunk grid.
-      coords: the chunk's coordinates.
-      edges: content of its edges file.
-      mapping: content of its components file.
-      files: paths of both, for messages.
-
-    Raises:
-      InputError: when a file may not be read, or says what cannot be true.
-    """
-    check, chunk = ChunkChecker(grid, coords), "{}_{}_{}".format(*coords)
-    edges, mapping = readable(edges, files[0], chunk), readable(mapping, files[1], chunk)
-    listed = ChunkEdges() if edges is None else decode_chunk_edges(edges, files[0], chunk)
-    listed = check.edges(listed, files[0])
-    agglomerated = Mapping.empty() if mapping is None else check.components(mapping, len(listed), files[1])
-    return active_inputs(grid, listed, agglomerated)
 
 
 def active_inputs(grid: ChunkGrid, listed: ChunkEdges, mapping: Mapping) -> AtomicInputs:

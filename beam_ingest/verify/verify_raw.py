@@ -12,25 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.errors import InputError
-from beam_ingest.files import Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
-from beam_ingest.inputs.agglomeration import (
-    REMAP,
-    Payload,
-    assemble_chunk,
-    face_neighbours,
-    read_shard,
-    shard_files,
-)
-from beam_ingest.inputs.check import readable
-from beam_ingest.inputs.components import Mapping, components_file_name, decode_components
+from beam_ingest.files import FileError, Folder
+from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates, as_coordinates, chunk_name
+from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, shard_files
+from beam_ingest.inputs.components import Mapping, components_file_name, parse_components
 from beam_ingest.inputs.edges import ChunkEdges, decode_chunk_edges, edges_file_name, edges_folder
-from beam_ingest.stages.coding import decode_key, encode_key, pack_blobs, unpack_blobs
+from beam_ingest.inputs.reading import ChunkInputs, read_shards, unreadable
+from beam_ingest.stages.coding import decode_key, encode_key
+from beam_ingest.stages.payloads import address_payloads, unpack_payloads
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.verify.atomic import Output, VerifyChunks, report
-from beam_ingest.verify.chunks import Coordinates
 from beam_ingest.verify.findings import Findings
-from beam_ingest.verify.inputs import AtomicInputs, active_inputs
 from beam_ingest.verify.verify_job import VerifyJob
 
 PAYLOADS = "payloads"
@@ -54,42 +46,18 @@ class OpenShards(beam.DoFn):  # type: ignore[misc]
         grid, source, findings = self._job.grid, self._job.dataset, Findings()
         folder = Folder(str(source.agglomeration))
         # Of a test, too, all chunks of the block: those around its chunks need the files beside theirs.
-        chunks = [
-            (x, y, z) for x, y, z in grid.children(BLOCK_LAYER, grid.chunk_coords(decode_key(key))).tolist()
-        ]
+        chunks = as_coordinates(grid.children(BLOCK_LAYER, grid.chunk_coords(decode_key(key))))
         shards = shard_files(grid, chunks, partial=self._job.scope.test)
-        for shard, data in zip(shards, folder.read_each([s.name for s in shards]), strict=True):
-            file, chunk = folder.path(shard.name), chunk_name(shard.first_chunk)
-            try:
-                content = readable(data, file, chunk)
-                if content is None:
-                    findings.counts["absent files"] += shard.expected
-                    continue
-                payloads = read_shard(grid, shard, content, source.data_version or 0, file)
-            except InputError as error:
-                findings.differ_once("input", str(error))
-                continue
-            for payload in payloads:
-                head = [
-                    payload.kind.encode(),
-                    payload.name.encode(),
-                    np.array(payload.chunks, "<u8").tobytes(),
-                ]
-                for block in self._blocks(payload):
-                    packed = pack_blobs([*head, bytes(payload.data)])
-                    yield beam.pvalue.TaggedOutput(PAYLOADS, (encode_key(block), packed))
+        payloads: list[Payload] = []
+        for opened in read_shards(grid, folder, shards, source.data_version or 0):
+            findings.counts["absent files"] += opened.absent and opened.shard.expected
+            payloads += opened.payloads
+            if opened.fault:
+                findings.differ_once("input", str(opened.fault.error))
+        for block, packed in address_payloads(grid, payloads):
+            yield beam.pvalue.TaggedOutput(PAYLOADS, (encode_key(block), packed))
         yield beam.pvalue.TaggedOutput(PAYLOADS, (key, b""))  # a block without payloads is verified too
         yield report(findings)
-
-    def _blocks(self, payload: Payload) -> list[int]:
-        """The blocks of the chunks that a payload is about; joined pairs matter to the chunks beside, too."""
-        chunks = [*payload.chunks]
-        if payload.kind == REMAP:
-            chunks += face_neighbours(self._job.grid, payload.chunks[0])
-        return [
-            int(block)
-            for block in np.unique(self._job.grid.ancestors(np.array(chunks, np.uint64), BLOCK_LAYER))
-        ]
 
 
 class VerifyRaw(VerifyChunks):
@@ -102,12 +70,7 @@ class VerifyRaw(VerifyChunks):
     def process(self, group: tuple[bytes, Iterable[bytes]]) -> Output:
         """Verify one block."""
         key, values = group
-        findings, payloads = Findings(), []
-        for value in values:
-            if value:
-                kind, name, ids, data = (blob or b"" for blob in unpack_blobs(value))
-                chunks = tuple(np.frombuffer(ids, "<u8").tolist())
-                payloads.append(Payload(kind.decode(), name.decode(), chunks, data))
+        findings, payloads = Findings(), unpack_payloads(values)
         for coords in self._scope.chunks(self._grid.chunk_coords(decode_key(key))):
             try:
                 listed, mapping = self._assembled(coords, payloads)
@@ -116,11 +79,7 @@ class VerifyRaw(VerifyChunks):
                 listed, mapping = ChunkEdges(), Mapping.empty()
             if self._scope.writes(self._grid.chunk_id(ATOMIC_LAYER, coords)):
                 self._written_files(coords, _arrays(listed), [mapping.ids, mapping.components], findings)
-
-            def inputs_of(listed: ChunkEdges = listed, mapping: Mapping = mapping) -> AtomicInputs:
-                return active_inputs(self._grid, listed, mapping)
-
-            yield from self._atomic(coords, inputs_of, findings)
+            yield from self._atomic(coords, ChunkInputs(listed, mapping), findings)
         yield report(findings)
 
     def _assembled(self, coords: Coordinates, payloads: list[Payload]) -> tuple[ChunkEdges, Mapping]:
@@ -132,13 +91,13 @@ class VerifyRaw(VerifyChunks):
 
     def _written_files(self, coords: Coordinates, edges: Arrays, mapping: Arrays, findings: Findings) -> None:
         """What a raw ingest wrote to EDGES and COMPONENTS is what the raw agglomeration says."""
-        source, chunk = self._job.dataset, "{}_{}_{}".format(*coords)
+        source, chunk = self._job.dataset, chunk_name(coords)
 
         def edges_in(content: bytes | None, file: str) -> Arrays:
             return _arrays(ChunkEdges() if content is None else decode_chunk_edges(content, file, chunk))
 
         def mapping_in(content: bytes | None, file: str) -> Arrays:
-            found = Mapping.empty() if content is None else decode_components(content, file, chunk)
+            found = Mapping.empty() if content is None else parse_components(content, file, chunk)
             return [found.ids, found.components]
 
         for url, folder_at, file_name, read, expected in (
@@ -150,12 +109,13 @@ class VerifyRaw(VerifyChunks):
             folder = folder_at(url)
             file, (data,) = folder.path(file_name), folder.read_each([file_name])
             try:
-                content = readable(data, file, chunk)
-                same = all(map(np.array_equal, read(content, file), expected))
+                if isinstance(data, FileError):
+                    raise unreadable(file, chunk, data)
+                same = all(map(np.array_equal, read(data, file), expected))
             except InputError as error:
                 findings.differ_once("written file", str(error))
                 continue
-            findings.counts["written files"] += content is not None
+            findings.counts["written files"] += data is not None
             if not same:
                 findings.differ_once(
                     "written file", f"{file}: it is not what the raw agglomeration makes of chunk {chunk}"

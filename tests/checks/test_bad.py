@@ -110,7 +110,7 @@ def test_a_file_that_cannot_be_read(cli: Cli, dataset: Path, file_of: Callable[[
     }
     assert lines(found, UNREADABLE) == [
         f"{file_of(dataset)}: chunk {NAME}: expected a file that can be read, found an error: Is a "
-        "directory; make it one that this program may read"
+        "directory; make it readable for this program"
     ]
 
 
@@ -233,8 +233,8 @@ def test_all_kinds_are_reported_in_one_run(cli: Cli, dataset: Path, workers: int
     text = cli("check", dataset, ALL)
     assert text.status == 1
     for kind in problems(found):
-        assert f"WRONG: {kind}: 1\n  {lines(found, kind)[0]}\n" in text.out
-    assert f"{dataset}: 10 times something is wrong" in text.out.splitlines()[-1]
+        assert f"PROBLEM: {kind}: 1\n  {lines(found, kind)[0]}\n" in text.out
+    assert f"10 problems found in {dataset} (" in text.out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("seed", range(3))

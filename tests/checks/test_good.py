@@ -1,4 +1,4 @@
-"""A sound dataset: nothing is wrong, and what is counted is what is there."""
+"""A sound dataset: no problems are found, and what is counted is what is there."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_what_people_see(cli: Cli, sample: Path) -> None:
     out = outcome.out.splitlines()
     assert out[0] == "grid: 4x2x2 = 16 chunks, 4 layers; opened 8"
     assert "note: supervoxels of edges in no component" in outcome.out
-    assert out[-1].startswith(f"{sample}: nothing is wrong (checked in ")
+    assert out[-1].startswith(f"No problems found in {sample} (checked in ")
 
 
 def test_nothing_is_written(cli: Cli, sample: Path) -> None:

@@ -55,7 +55,7 @@ def test_both_folders_missing_and_a_bad_watershed(cli: Cli, dataset: Path) -> No
     assert len(lines(found, CONFIGURATION)) == found["wrong"] == 4
     text = cli("check", dataset)
     assert text.status == 2
-    assert f"WRONG: {CONFIGURATION}: 4\n" in text.out
+    assert f"PROBLEM: {CONFIGURATION}: 4\n" in text.out
 
 
 def test_missing_keys(cli: Cli, dataset: Path) -> None:

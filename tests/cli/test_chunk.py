@@ -34,8 +34,8 @@ def test_every_chunk_has_the_cells_that_the_graph_has(
         outcome = cli("chunk", "g", sample, *map(str, chunk))
         assert (outcome.status, outcome.err) == (0, "")
         assert outcome.out.splitlines()[-2:] == [
-            "  graph  it is built there, with the same cells",
-            "nothing was written",
+            "  graph  built there, with the same cells",
+            "Nothing was written",
         ]
     assert {path: digest(path) for path in sample.parent.rglob("*") if path.is_file()} == before
 
@@ -66,10 +66,10 @@ def test_a_chunk_that_cannot_be_built_shows_the_traceback(cli: Cli, dataset: Pat
 
 def test_other_input_and_chunks_not_built(cli: Cli, dataset: Path) -> None:
     assert cli("graph", "g", dataset, "--test").status == 0
-    assert "  graph  it is not built there" in cli("chunk", "g", dataset, "2", "0", "0", "0").out.splitlines()
+    assert "  graph  not built there" in cli("chunk", "g", dataset, "2", "0", "0", "0").out.splitlines()
     assert "with the same cells" in cli("chunk", "g", dataset, "2", "2", "0", "0").out
     (dataset.parent / "components" / "components_2_0_0.proto").unlink()
-    assert "with other cells: other input" in cli("chunk", "g", dataset, "2", "2", "0", "0").out
+    assert "with other cells: the input has changed" in cli("chunk", "g", dataset, "2", "2", "0", "0").out
 
 
 @pytest.mark.parametrize(

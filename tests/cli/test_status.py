@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beam_ingest.cli.status import Speed
+from beam_ingest.cli.progress_lines import Speed
 from beam_ingest.stages.progress import Counts, LayerStatus
 
 

@@ -360,7 +360,7 @@ def test_unreadable_file_is_not_an_absent_one(
     lines = failures(cli, dataset)
     assert lines[0] == (
         f"{file_of(dataset)}: chunk {NAME}: expected a file that can be read, found an error: "
-        "Is a directory; make it one that this program may read"
+        "Is a directory; make it readable for this program"
     )
     assert lines[1].startswith(f"{edges_file(dataset, '3_0_0')}: chunk 3_0_0: expected a zstd frame")
     assert cli.done(dataset) == [14, 0, 0]

@@ -424,7 +424,7 @@ def test_unreadable_file_is_not_an_absent_one(
     file.mkdir()
     line, last = failures(cli, sample)
     assert line.startswith(f"{file}: chunk ")
-    assert "expected a file that can be read, found an error: Is a directory; make it one" in line
+    assert "expected a file that can be read, found an error: Is a directory; make it readable" in line
     assert last.startswith("beam-ingest: 1 of 16 chunks failed at layer 2")
     assert cli.done(sample) == [0, 0, 0]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from beam_ingest.errors import InputError
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.check import ChunkChecker
 from beam_ingest.inputs.components import Mapping
-from beam_ingest.inputs.edges import ChunkEdges, Edges
+from beam_ingest.inputs.edges import Edges
 
 GRID = ChunkGrid((5, 3, 4), layer_id_bits=7, spatial_bits=4)
 SEGMENT_BITS = 64 - 7 - 3 * 4
@@ -79,11 +81,11 @@ def test_edges_that_leave_the_chunk(pairs: list[tuple[int, int, bool]]) -> None:
     own, partner = [a for a, _, _ in pairs], [b for _, b, _ in pairs]
     first = np.array([b if swapped else a for a, b, swapped in pairs], np.uint64)
     second = np.array([a if swapped else b for a, b, swapped in pairs], np.uint64)
-    edges = ChunkEdges(between_chunk=Edges(first, second, areas=first))
-    check = ChunkChecker(GRID, COORDS)
-    assert_told(told(check.edges, edges), first_fault(own) or first_fault(partner))
+    edges = Edges(first, second, areas=first)
+    check = partial(ChunkChecker(GRID, COORDS).group, "between_chunk")
+    assert_told(told(check, edges), first_fault(own) or first_fault(partner))
     if not (first_fault(own) or first_fault(partner)):
-        right = check.edges(edges, "file").between_chunk
+        right = check(edges, "file")
         assert (right.node_ids1.tolist(), right.node_ids2.tolist()) == (own, partner)
 
 
@@ -91,7 +93,7 @@ def test_edges_that_leave_the_chunk(pairs: list[tuple[int, int, bool]]) -> None:
 def test_edges_within_the_chunk(pairs: list[tuple[int, int]]) -> None:
     first, second = np.array(pairs, np.uint64).reshape(-1, 2).T
     sound = all(in_chunk(i) and fault(i) is None for pair in pairs for i in pair)
-    message = told(ChunkChecker(GRID, COORDS).edges, ChunkEdges(in_chunk=Edges(first, second)))
+    message = told(partial(ChunkChecker(GRID, COORDS).group, "in_chunk"), Edges(first, second))
     assert (message is None) == sound
 
 

@@ -15,7 +15,7 @@ from tests.oracle.cells import Cells
 
 LIMITED = """
 import re, resource, sys
-import beam_ingest.cli.graph
+import beam_ingest.cli.run_stage
 from beam_ingest.cli import main
 taken = int(re.search(r"VmSize:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (taken + (1200 << 20),) * 2)

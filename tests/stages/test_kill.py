@@ -73,7 +73,7 @@ def test_killed_at_random_points_and_resumed(cli: Cli, sample: Path, sample_cell
         )
     assert cells == sample_cells
     assert (
-        cli("graph", "g", sample, *raw, "--resume").out == "graph g is complete already: nothing to resume\n"
+        cli("graph", "g", sample, *raw, "--resume").out == "Graph g is already complete: nothing to resume\n"
     )
 
 

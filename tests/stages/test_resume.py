@@ -295,7 +295,7 @@ def test_resume_of_a_finished_graph_writes_nothing(cli: Cli, dataset: Path) -> N
     before = (store_of(dataset).read_bytes(), store_of(dataset).stat().st_mtime_ns)
     outcome = cli("graph", "g", dataset, "--resume")
     assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out == "graph g is complete already: nothing to resume\n"
+    assert outcome.out == "Graph g is already complete: nothing to resume\n"
     assert (store_of(dataset).read_bytes(), store_of(dataset).stat().st_mtime_ns) == before
     names = {path.name for path in dataset.parent.iterdir()}
     assert not {name for name in names if name.startswith("graph.sqlite-")}

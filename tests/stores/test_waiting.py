@@ -88,7 +88,7 @@ def test_a_lock_amid_a_run_is_told_on_the_terminal(
             theirs.append(connect(store_of(dataset), check_same_thread=False))
             theirs[0].execute("BEGIN IMMEDIATE")
 
-    monkeypatch.setattr("beam_ingest.cli.graph.check_options", lambda _: None)
+    monkeypatch.setattr("beam_ingest.cli.run_stage.check_options", lambda _: None)
     monkeypatch.setattr("beam_ingest.stages.manifest.Ownership.check", lock)
     handler = OnWarning(lambda: theirs[0].rollback())
     logger = logging.getLogger(sqlite.__name__)

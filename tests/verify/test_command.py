@@ -21,7 +21,7 @@ def test_differences_as_people_and_programs_see_them(good: Graph, tmp_path: Path
     assert (outcome.status, outcome.err) == (1, "")
     assert f"  supervoxel {supervoxel} (layer 1, chunk " in outcome.out
     *_, last = outcome.out.splitlines()
-    assert last.startswith("graph graph differs from its inputs: ")
+    assert last.startswith("Graph graph differs from its inputs: ")
     outcome = cli("verify", "graph", good.dataset, "--store", store, "--json")
     assert outcome.status == 1
     assert outcome.json["differences"]["supervoxel missing"]["count"] == 1

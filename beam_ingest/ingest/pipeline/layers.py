@@ -232,5 +232,5 @@ def unpack_contents(data: bytes) -> tuple[list[int], list[Content | InputError]]
     absent, errors, *files = unpack_blobs(data)
     contents: list[Content | InputError] = list(files)
     for at, said in json.loads(errors or b"{}").items():
-        contents[int(at)] = FileError(*said) if len(said) == 1 else InputError(*said)
+        contents[int(at)] = FileError(*said) if len(said) == 2 else InputError(*said)
     return np.frombuffer(absent or b"", "<i8").tolist(), contents

@@ -7,43 +7,24 @@ on as the very bytes that `beam_ingest.ingest.pipeline.layers.ReadBlocks` would 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 import numpy as np
 
 from beam_ingest.errors import InputError
-from beam_ingest.files import FileError, Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, chunk_name
+from beam_ingest.files import Folder
+from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates, as_coordinates
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.ingest.pipeline.layers import pack_contents
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
-from beam_ingest.inputs.agglomeration import (
-    REMAP,
-    Payload,
-    ShardFile,
-    assemble_chunk,
-    face_neighbours,
-    read_shard,
-    shard_files,
-)
-from beam_ingest.inputs.check import unreadable
+from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, shard_files
 from beam_ingest.inputs.components import encode_components
 from beam_ingest.inputs.edges import encode_chunk_edges
+from beam_ingest.inputs.reading import read_shards
 from beam_ingest.inputs.server_files import ServerFiles
-from beam_ingest.kernels.state import PIECE_BYTES
-from beam_ingest.stages.coding import (
-    KEYED_BYTES,
-    WriteUnit,
-    compress,
-    decode_key,
-    decompress,
-    encode_key,
-    pack_blobs,
-    unpack_blobs,
-)
+from beam_ingest.stages.coding import KEYED_BYTES, WriteUnit, decode_key, encode_key
+from beam_ingest.stages.payloads import address_payloads, pack_payloads, unpack_payloads
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import Write, all_written, failed_unit
@@ -92,76 +73,25 @@ class _OpenShards(beam.DoFn):  # type: ignore[misc]
     def process(self, key: bytes) -> Iterator[beam.pvalue.TaggedOutput]:
         grid = self._job.grid
         block = grid.chunk_coords(decode_key(key))
-        chunks = [(x, y, z) for x, y, z in grid.children(BLOCK_LAYER, block).tolist()]
-        files = shard_files(grid, chunks, partial=self._job.test)
+        chunks = as_coordinates(grid.children(BLOCK_LAYER, block))
+        shards = shard_files(grid, chunks, partial=self._job.test)
         absent = 0
         payloads: list[Payload] = []
-        for shard, data in zip(files, self._folder.read_each([f.name for f in files]), strict=True):
-            path = self._folder.path(shard.name)
-            try:
-                if data is None:
-                    absent += shard.expected
-                    self._may_be_absent(shard, path)
-                    continue
-                if isinstance(data, FileError):
-                    raise unreadable(path, chunk_name(shard.first_chunk), data)
-                payloads += read_shard(grid, shard, data, self._data_version, path)
-            except InputError as error:
-                chunk_id = grid.chunk_id(ATOMIC_LAYER, shard.first_chunk)
-                yield beam.pvalue.TaggedOutput(_FAILURES, failed_unit(self._job.grid, chunk_id, [error]))
-                continue
-        for target, packed in address(grid, payloads):
+        for opened in read_shards(
+            grid, self._folder, shards, self._data_version, required=self._job.require_files
+        ):
+            absent += opened.absent and opened.shard.expected
+            payloads += opened.payloads
+            if opened.fault:
+                chunk_id = grid.chunk_id(ATOMIC_LAYER, opened.shard.first_chunk)
+                unit = failed_unit(grid, chunk_id, [opened.fault.error])
+                yield beam.pvalue.TaggedOutput(_FAILURES, unit)
+        for target, packed in address_payloads(grid, payloads):
             yield beam.pvalue.TaggedOutput(_PAYLOADS, (encode_key(target), packed))
         if payloads:  # told to where failures are counted
             yield beam.pvalue.TaggedOutput(_FAILURES, WriteUnit(b"", Counts(), 0, []))
         missing = Payload(_ABSENT, "", (), absent.to_bytes(8, "little"))
         yield beam.pvalue.TaggedOutput(_PAYLOADS, (key, pack_payloads([missing])))
-
-    def _may_be_absent(self, shard: ShardFile, path: str) -> None:
-        if self._job.require_files and shard.expected:
-            raise InputError(
-                path, chunk_name(shard.coords), "the file", "none", "--require-files asks for every one"
-            )
-
-
-def address(grid: ChunkGrid, payloads: Sequence[Payload]) -> Iterator[tuple[int, bytes]]:
-    """Payloads, several packed together, with the block whose chunks need them.
-
-    Edges go to the blocks of their chunks; joined pairs to those of the face neighbours too.
-    """
-    reach = [[*p.chunks, *(face_neighbours(grid, p.chunks[0]) if p.kind == REMAP else [])] for p in payloads]
-    blocks = iter(
-        grid.ancestors(np.array([c for each in reach for c in each], np.uint64), BLOCK_LAYER).tolist()
-    )
-    waiting: dict[int, list[Payload]] = defaultdict(list)
-    sizes: Counter[int] = Counter()
-    for payload, chunks in zip(payloads, reach, strict=True):
-        for block in set(islice(blocks, len(chunks))):
-            waiting[block].append(payload)
-            sizes[block] += len(payload.data)
-            if sizes[block] >= PIECE_BYTES:
-                yield block, pack_payloads(waiting.pop(block))
-                del sizes[block]
-    for block, some in waiting.items():
-        yield block, pack_payloads(some)
-
-
-def pack_payloads(payloads: Sequence[Payload]) -> bytes:
-    """Payloads as one compressed value."""
-    blobs: list[bytes] = []
-    for payload in payloads:
-        ids = np.array(payload.chunks, "<u8").tobytes()
-        blobs += [payload.kind.encode(), payload.name.encode(), ids, bytes(payload.data)]
-    return compress(pack_blobs(blobs))
-
-
-def unpack_payloads(data: bytes) -> list[Payload]:
-    """The payloads that `pack_payloads` took."""
-    blobs = [blob or b"" for blob in unpack_blobs(decompress(data))]
-    return [
-        Payload(kind.decode(), name.decode(), tuple(np.frombuffer(ids, "<u8").tolist()), records)
-        for kind, name, ids, records in zip(*(blobs[at::4] for at in range(4)), strict=True)
-    ]
 
 
 @beam.typehints.with_output_types(KEYED_BYTES)
@@ -182,7 +112,7 @@ class _Assemble(beam.DoFn):  # type: ignore[misc]
         key, values = group
         absent = 0
         payloads: list[Payload] = []
-        for payload in (payload for value in values for payload in unpack_payloads(value)):
+        for payload in unpack_payloads(values):
             if payload.kind == _ABSENT:
                 absent += int.from_bytes(payload.data, "little")
             else:

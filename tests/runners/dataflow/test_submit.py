@@ -170,7 +170,7 @@ def test_a_resume_is_submitted_without_reading_the_progress_of_millions_of_chunk
     last = chunk_key(ChunkGrid((4, 2, 2)).chunk_id(3, (1, 0, 0)))  # the parent at the centre
     store.write(done_cells(last, Counts(), 0, 0), read_manifest(store).timestamp)
     outcome = cli(*command, "--test", "--resume")
-    assert outcome.out == f"graph {graph_id} is complete already: nothing to resume\n"
+    assert outcome.out == f"Graph {graph_id} is already complete: nothing to resume\n"
     assert len(dataflow.jobs) == 2
 
 

@@ -52,13 +52,13 @@ def instructions() -> list[tuple[str, str]]:
 
 def test_the_parameters_are_the_options_of_graph() -> None:
     """Told by the help that a user reads, not by the parser that the metadata are made from."""
-    _, verbs = arguments._parser()
-    text = verbs["graph"].format_help()
+    text = arguments.command_parser("graph").format_help()
     options = {name[2:].replace("-", "_") for name in re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE)}
     positionals = re.findall(r"^  (GRAPH_ID|DATASET\.yml)", text, re.MULTILINE)
     assert len(positionals) == 2
     parameters = {p["name"]: p for p in template.metadata()["parameters"]}
-    assert set(parameters) == options | {"graph_id", "dataset"}
+    assert set(parameters) == options | {"graph_id", "dataset", "stage"}
+    assert parameters.pop("stage")["isOptional"]
     for name, parameter in parameters.items():
         assert set(parameter) == {"name", "label", "helpText", "isOptional", "regexes"}
         assert parameter["isOptional"] == (name not in ("graph_id", "dataset"))
@@ -73,6 +73,7 @@ def test_the_parameters_are_the_options_of_graph() -> None:
         ("dataset", "gs://bucket/d.yml", "/tmp/d.yml"),
         ("store", "bigtable:p/i", "sqlite:/tmp/x"),
         ("raw", "true", "yes"),
+        ("stage", "graph", "check"),
         ("graph_version", "2", "4"),
         ("bigtable_tablets", "10", "ten"),
         ("bigtable_app_profile", "batch", ""),

@@ -1,0 +1,98 @@
+"""What ``launch`` does around the launch itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from beam_ingest.cli.overwrite import confirm_overwrite
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import ConfigError, StoreError, SubmitError
+from beam_ingest.files import Folder
+from beam_ingest.ingest.job import IngestJob
+from beam_ingest.runners import flex
+from beam_ingest.runners.dataflow import console_url, labels
+from beam_ingest.runners.settings import Settings
+from beam_ingest.stages.failures import summarise
+from beam_ingest.stages.manifest import digest
+from beam_ingest.stages.removal import refuse_existing
+from beam_ingest.stages.start import check_resumable
+from beam_ingest.stores.identity import who
+
+
+def say_who(settings: Settings) -> None:
+    """Warn when a person acts with other rights than those that Terraform gave to the launcher."""
+    launcher, found = settings.launcher_service_account, who()
+    if found is not None and found != launcher:
+        print(
+            f"note: launching as {found}, with its rights, not as {launcher}; "
+            f"`gcloud auth application-default login --impersonate-service-account={launcher}` changes that",
+            file=sys.stderr,
+        )
+
+
+def workers_region(settings: Settings, options: Mapping[str, Any]) -> str:
+    """Where the workers will be."""
+    zone = str(options.get("worker_zone") or "")
+    return str(options.get("worker_region") or zone.rpartition("-")[0] or settings.region)
+
+
+def check_table(arguments: argparse.Namespace, job: IngestJob) -> None:
+    """Check that the table may be made, removed or resumed; ask before it is removed."""
+    store = job.open_store()
+    if arguments.overwrite:
+        confirm_overwrite(job, arguments.yes)
+    elif not arguments.resume:
+        refuse_existing(store)
+    else:
+        check_resumable(job, store)
+    store.close()
+
+
+def upload(job: IngestJob, settings: Settings) -> str:
+    """Put the dataset file where the launcher finds it; the same content is the same file."""
+    folder = Folder(f"{settings.staging_location}/datasets")
+    name = f"{labels(job)['dataset']}-{digest(job.dataset.text)[:12]}.yml"
+    path = folder.path(name)
+    copy = Dataset.from_text(job.dataset.text, path)
+    for key in ("edges", "components", "watershed", "agglomeration"):
+        if getattr(copy, key) != getattr(job.dataset, key):
+            raise ConfigError(
+                f"{job.dataset.path}: {key.upper()}: expected a full URL, since the launcher reads a copy "
+                f"of the file in {folder.path('')}, found a path from its own folder; "
+                f"write {getattr(job.dataset, key)}"
+            )
+    folder.write({name: job.dataset.text.encode()})
+    return path
+
+
+def wait(job: IngestJob, settings: Settings, job_id: str) -> None:
+    """Wait for the end of a Dataflow job.
+
+    Raises:
+      SubmitError: when it does not end well; says which chunks failed, and why.
+    """
+    page = console_url(settings.project, settings.region, job_id)
+    try:
+        ended = flex.wait(settings, job_id, lambda state: print(state, flush=True))
+    except KeyboardInterrupt:
+        print(f"\njob {job_id} is still running: {page}", file=sys.stderr)
+        raise
+    if ended.done:
+        return
+    lines = [*_failures(job), *flex.why(settings, job_id)]
+    raise SubmitError("\n".join([*lines, f"job {job_id} ended as {ended.state}: {page}"]))
+
+
+def _failures(job: IngestJob) -> list[str]:
+    """What the table says of failed chunks."""
+    try:
+        store = job.open_store()
+        failed = summarise(store) if store.exists() else None
+    except StoreError as error:  # which must not hide what became of the job
+        return [str(error)]
+    if failed is None:
+        return []
+    return failed.lines(job.graph_id, job.dataset.path, job.grid.chunk_count(failed.layer))
