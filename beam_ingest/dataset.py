@@ -20,7 +20,7 @@ from beam_ingest.format.grid import FANOUT
 from beam_ingest.redact import redacted
 
 DATA_VERSIONS = (2, 3, 4)
-"""The layouts of raw edge records there are."""
+"""The known layouts of raw edge records."""
 _SECTIONS = ("data_source", "graph_config", "ingest_config", "backend_client", "volumes")
 _OTHERS = ("mesh_config", "meshing_config", "meshing", "l2cache_config", "l2cache", "cave_config", "cave")
 """Sections for other programs that read the same file; accepted and left alone."""
@@ -71,8 +71,8 @@ class Dataset:
 
     Attributes:
       path: where it was read from, for messages.
-      text: what it says to this program, for a resume to be compared with: without comments, sections of
-        other programs and secrets, with its keys in order.
+      text: its normalised content, which a resume is compared with: keys in order, without comments,
+        secrets and the sections of other programs.
       edges: URL of the folder of edges files, or None.
       components: URL of the folder of components files, or None.
       watershed: URL of the precomputed volume.
@@ -83,10 +83,10 @@ class Dataset:
       layer_id_bits: bits of an id that hold the layer.
       spatial_bits: bits per axis of an id of layers 1 and 2.
       id_prefix: what PyChunkedGraph puts before the graph id.
-      root_counters: a setting of servers, passed on.
+      root_counters: a setting of servers, written to the meta row.
       agglomeration: URL of the raw agglomeration, or None.
       use_raw: those of USE_RAW_EDGES and USE_RAW_COMPONENTS that are true.
-      allow_unjoined_chunks: whether it is meant that no edge between chunks is active.
+      allow_unjoined_chunks: whether data without active edges between chunks are accepted.
       backend_type: ``sqlite`` or ``bigtable``, or None.
       backend_config: its settings, without credentials: those of the application default are used.
       volumes: what EDGES, COMPONENTS and WATERSHED are made from, or None.
@@ -167,7 +167,7 @@ class Dataset:
         )
 
     def missing_keys(self, raw: bool) -> list[str]:
-        """What is wrong about the keys of the dataset file that name the inputs, a line each."""
+        """One line for each input that the dataset file must name and does not."""
         where = self.path
         faults = []
         if self.use_raw and not raw:
@@ -195,7 +195,7 @@ class Dataset:
         ]
 
     def missing_folders(self, raw: bool) -> list[str]:
-        """A line for each folder of inputs that is named and is certainly not there."""
+        """One line for each named folder of inputs that certainly does not exist."""
         faults = []
         for key in ("AGGLOMERATION",) if raw else ("EDGES", "COMPONENTS"):
             url = getattr(self, key.lower())

@@ -77,7 +77,7 @@ class CrossEdges:
 class GraphReader:
     """Reads one graph. Not for several threads at once: open one reader in each.
 
-    Every method takes ids as an array, shape (n,), or anything numpy makes one of, and reads the table
+    Methods take ids as an array, shape (n,), or as anything that numpy converts to one, and read the table
     in batches. Columns are PyChunkedGraph's (pychunkedgraph/graph/attributes.py, 2.21 and 3.1.7). All methods
     raise `StoreError` when the store cannot be read.
 
@@ -126,9 +126,9 @@ class GraphReader:
         return found[inverse]
 
     def roots(self, nodes: npt.ArrayLike, missing: Missing = "raise") -> Ids:
-        """The root above each node or supervoxel, shape (n,), uint64; a root's is itself.
+        """The root above each node or supervoxel, shape (n,), uint64; of a root, itself.
 
-        In a graph of ``--test``, which has no roots, the highest node that was written.
+        In a graph of ``--test``, which has no roots, it is the highest node that was written.
 
         Raises:
           NodeNotFoundError: when the graph does not have one of the nodes, unless `missing` is "zero".
@@ -146,7 +146,7 @@ class GraphReader:
         return np.where(known, tops, np.uint64(0))[inverse]
 
     def children(self, nodes: npt.ArrayLike) -> Groups:
-        """The children of each node, ascending; none of a supervoxel.
+        """The children of each node, ascending; supervoxels have none.
 
         Raises:
           NodeNotFoundError: when the graph does not have one of the nodes.
@@ -156,7 +156,7 @@ class GraphReader:
         return _take(found, inverse)
 
     def leaves(self, nodes: npt.ArrayLike) -> Groups:
-        """The supervoxels below each node, ascending; a supervoxel's is itself.
+        """The supervoxels below each node, ascending; of a supervoxel, itself.
 
         Raises:
           NodeNotFoundError: when the graph does not have one of the nodes, or one below them.
@@ -187,7 +187,7 @@ class GraphReader:
         return np.diff(self.leaves(ids).offsets)[inverse]
 
     def cross_edges(self, nodes: npt.ArrayLike) -> CrossEdges:
-        """Edges of nodes of layers 2 and above as they stand in ``cross_edges_k``; graph version 3 alone.
+        """Edges of nodes of layers 2 and above, from ``cross_edges_k``; only graphs of version 3 have them.
 
         A partner is an id at the highest layer that is not above the node's own.
 
@@ -197,7 +197,7 @@ class GraphReader:
         return self._pairs(nodes, table.cross_edges)
 
     def atomic_cross_edges(self, nodes: npt.ArrayLike) -> CrossEdges:
-        """Edges (own supervoxel, partner supervoxel) of layer-2 nodes as in ``atomic_cross_edges_k``.
+        """Edges (own supervoxel, partner supervoxel) of layer-2 nodes, from ``atomic_cross_edges_k``.
 
         Raises:
           NodeNotFoundError: when the graph does not have one of the nodes.

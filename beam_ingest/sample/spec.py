@@ -1,4 +1,4 @@
-"""What a sample dataset shall be: its size, its seed and the layout of its raw agglomeration."""
+"""The specification of a sample dataset: its size, its seed and the layout of its raw agglomeration."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _CHUNK_SIZES = (8, 256)
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """A sample dataset; all that is written follows from these values.
+    """A sample dataset; these values determine everything that is written.
 
     Attributes:
       chunks: number of chunks along x, y and z.
       chunk_size: voxels of a chunk along x, y and z; 48x48x48 holds about 950 supervoxels.
-      seed: other seeds give other objects.
+      seed: 0 to 2^64 - 1; other seeds give other objects.
       data_version: the layout of the raw edge records: 2, 3 or 4.
-      voxel_offset: where the volume starts, in voxels; it moves the volume, not what is in it.
+      voxel_offset: where the volume starts, in voxels; it moves the volume and leaves its content the same.
       size: voxels of the volume along x, y and z, when its last chunks are to be smaller than the
         others; the default is chunks * chunk_size.
 
     Raises:
-      ConfigError: naming the value that cannot be.
+      ConfigError: when a value is out of range; the message names it.
 
     Examples:
       >>> SampleSpec(chunks=(2, 2, 2), chunk_size=(16, 16, 16)).volume_size
