@@ -24,7 +24,7 @@ IMAGE = $(call setting,image):$(TAG)
 TEMPLATE = $(call setting,template_location)
 TEMPLATE_OF_TAG = $(TEMPLATE:.json=-$(TAG).json)
 PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
+LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(STAGE),--stage=$(STAGE)) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
 .PHONY: help install run test lint types tests test-fast test-slow prism flink bench bench-sink settings image constraints template rollback run-dataflow status cancel clean docs
@@ -110,7 +110,7 @@ named named-graph:
 	@for name in "$$GRAPH_ID" $(if $(filter named,$@),"$$DATASET"); do case "$$name" in ""|-*) \
 		echo "usage: make $(firstword $(MAKECMDGOALS)) DATASET=file.yml GRAPH_ID=name [ARGS=...]" >&2; exit 2;; esac; done
 
-run-dataflow: named settings ## Build a graph on Dataflow: DATASET=... GRAPH_ID=... [TEST=1] [RAW=1] [RESUME=1] [WAIT=1] [ARGS=...]
+run-dataflow: named settings ## Run a stage on Dataflow: DATASET=... GRAPH_ID=... [STAGE=graph] [TEST=1] [RAW=1] [RESUME=1] [WAIT=1] [ARGS=...]
 	@$(BIN)/beam-ingest launch "$$GRAPH_ID" "$$DATASET" $(LAUNCH_OPTIONS)
 
 status: named settings ## Show job and progress of a graph on Dataflow: DATASET=... GRAPH_ID=... [ARGS=--watch]

@@ -152,7 +152,6 @@ def _below(folder: str, path: str) -> str:
 
 def _resolve_slowly(place: str) -> str:
     """A place of other formats than precomputed, or whose protocol is an alias: cloud-files knows them."""
-    silence_cloud_files()
     from cloudfiles import exceptions, paths  # slow
 
     known = "a path or a URL of a protocol that cloud-files knows, such as gs:// or s3://"
@@ -316,7 +315,6 @@ class Folder:
                 f"{self.path(name)}: expected a file as it is, found one compressed with {encoding}, which "
                 "servers do not undo: unpack it"
             )
-        silence_cloud_files()
         from cloudfiles import compression  # slow
 
         try:
@@ -367,17 +365,8 @@ class Folder:
             raise FileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def silence_cloud_files() -> None:
-    """Keep cloud-files from telling on stdout of credentials and errors, amid what programs read there."""
-    import cloudfiles.compression  # slow
-    import cloudfiles.secrets
-
-    cloudfiles.secrets.print = cloudfiles.compression.print = lambda *_: None
-
-
 def _cloud_files(url: str) -> Any:
-    silence_cloud_files()
-    from cloudfiles import CloudFiles
+    from cloudfiles import CloudFiles  # slow
 
     return CloudFiles(url, progress=False)
 

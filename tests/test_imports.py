@@ -59,3 +59,11 @@ def test_workers_import_nothing_for_volumes(sample: Path, tmp_path: Path, raw: l
     watched = (*VOLUMES, "apache_beam.runners.worker.sdk_worker_main")
     found = imported(tmp_path, watched, "graph", "g", sample, "--direct_num_workers=2", *raw)
     assert found == {"apache_beam.runners.worker.sdk_worker_main"}, "what worker processes import is not seen"
+
+
+def test_what_reads_status_and_cancels_jobs_needs_no_beam() -> None:
+    modules = ("status", "failures", "cancel", "place", "progress_lines")
+    names = [*(f"beam_ingest.cli.{name}" for name in modules), "beam_ingest.runners.flex"]
+    code = f"import sys; sys.modules['apache_beam'] = None; import {', '.join(names)}"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from beam_ingest.cli import streams
 from beam_ingest.cli.arguments import parse
+from beam_ingest.cli.quiet import quiet_modules
 from beam_ingest.errors import BeamIngestError, ConfigError, RunError, StoppedError
 from beam_ingest.interrupt import during_imports
 
@@ -24,7 +25,7 @@ _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    with streams.lasting():
+    with streams.lasting(), quiet_modules():
         try:
             with _ended_as_by_ctrl_c():
                 status = _run(list(sys.argv[1:] if argv is None else argv))
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ModuleNotFoundError as error:
             if not (error.name or "").startswith(_BEAM):
                 raise
-            status = _failed(f"this command needs {error.name}: pip install 'beam-ingest[beam]'", 2)
+            lacking = f"this command needs {error.name}, which is not installed"
+            status = _failed(f"{lacking}: pip install 'beam-ingest[beam]'", 2)
         except MemoryError:
             status = _failed("out of memory; take a machine with more", 1)
         except SystemExit as end:  # of --help and --version

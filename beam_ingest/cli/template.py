@@ -59,7 +59,8 @@ def parameters(arguments: argparse.Namespace) -> dict[str, str]:
       ConfigError: when one is no option of the stage.
     """
     known = {action.dest for action in stage_options(arguments.stage)}
-    given = {STAGE: arguments.stage}
+    # An older template, which has no such parameter, still builds graphs.
+    given = {} if arguments.stage == DEFAULT_STAGE else {STAGE: arguments.stage}
     for action in all_options():
         value = getattr(arguments, action.dest)
         if value == action.default:

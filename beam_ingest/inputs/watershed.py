@@ -15,7 +15,7 @@ import numpy as np
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
-from beam_ingest.files import FileError, Folder, first_line, silence_cloud_files
+from beam_ingest.files import FileError, Folder, first_line
 from beam_ingest.format.grid import ChunkGrid, Coords, Ids
 
 
@@ -124,11 +124,8 @@ def read_labels(url: str, chunk_size: tuple[int, int, int], coords: tuple[int, i
       UndecodableError: when a package that decodes them is not installed.
     """
     from cloudvolume import Bbox, CloudVolume  # slow
-    from cloudvolume.datasource.precomputed.image import rx
     from cloudvolume.exceptions import EmptyVolumeException
 
-    silence_cloud_files()
-    rx.print = lambda *_: None  # it tells on stdout about what it raises as well
     found: set[int] = set()
     absent = 0
     try:
@@ -177,7 +174,6 @@ def read_supervoxels(url: str, chunk_size: tuple[int, int, int], positions: Coor
     """
     from cloudvolume import Bbox, CloudVolume  # slow
 
-    silence_cloud_files()
     found = np.zeros(len(positions), np.uint64)
     if not len(positions):
         return found

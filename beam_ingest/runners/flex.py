@@ -18,7 +18,6 @@ from google.api_core import exceptions, retry
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 
 from beam_ingest.errors import ConfigError, SubmitError, UnavailableError
-from beam_ingest.runners.beam_options import flags
 from beam_ingest.runners.dataflow import TABLE_DIGEST, console_url, job_name, table_digest
 from beam_ingest.runners.settings import Settings
 from beam_ingest.stores.identity import credentials
@@ -167,6 +166,8 @@ def _environment(
     settings: Settings, options: Mapping[str, Any], labels: Mapping[str, str]
 ) -> api.FlexTemplateRuntimeEnvironment:
     """What the service is told about workers; options it has no field for go on to the launcher."""
+    from beam_ingest.runners.beam_options import flags  # needs Apache Beam, and nothing else here does
+
     rest = dict(options)
     given = {field: rest.pop(name) for name, field in ENVIRONMENT.items() if name in rest}
     environment = api.FlexTemplateRuntimeEnvironment(

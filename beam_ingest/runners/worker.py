@@ -30,7 +30,8 @@ def command(lease: str) -> str:
     # Ctrl-C reaches every process of the terminal; the run alone answers it, and a worker ignores it
     # from its first moment on. exec makes it our own child, which can see us go.
     program = shlex.join([sys.executable, "-m", "beam_ingest.runners.worker", str(os.getpid()), lease])
-    return f"trap '' INT HUP TERM; exec {program}"
+    # Its stdout is not ours: what is printed in a worker is not part of a command's output.
+    return f"trap '' INT HUP TERM; exec {program} >&2"
 
 
 def main(parent: int, lease: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, GraphExistsError
-from beam_ingest.files import FileError, first_line, silence_cloud_files
+from beam_ingest.files import FileError, first_line
 from beam_ingest.volumes.source import Extent
 from beam_ingest.volumes.watershed import scale_key
 
@@ -89,7 +89,6 @@ def _outputs(key: str, url: str, extent: Extent) -> Iterator[str]:
 
 
 def _files(url: str) -> Any:
-    silence_cloud_files()
     from cloudfiles import CloudFiles  # slow
 
     return CloudFiles(url, progress=False)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from beam_ingest.dataset import Dataset, Volumes
 from beam_ingest.errors import ConfigError, InputError
-from beam_ingest.files import FileError, Folder, first_line, silence_cloud_files
+from beam_ingest.files import FileError, Folder, first_line
 from beam_ingest.format.grid import Coordinates, chunk_name
 from beam_ingest.volumes.contacts import Affinities, Labels
 from beam_ingest.volumes.tables import is_table
@@ -82,7 +82,6 @@ def _segmentation(dataset: Dataset, url: str, extent: Extent) -> Any:
 def _open(dataset: Dataset, key: str, url: str, mip: int) -> Any:
     from cloudvolume import CloudVolume  # slow
 
-    silence_cloud_files()
     fill = volumes_of(dataset).fill_missing
     try:
         return CloudVolume(url, mip=mip, progress=False, fill_missing=fill, bounded=True)

@@ -37,6 +37,24 @@ def test_a_chunk_without_all_its_coordinates(cli: Cli, given: tuple[str, ...], l
     assert line == f"the following arguments are required: {lacking} (see beam-ingest chunk --help)"
 
 
+def test_an_unknown_command_gets_a_suggestion(cli: Cli) -> None:
+    assert cli.refused("verfy") == "unknown command verfy; did you mean verify?"
+    assert cli.refused("xyz", "--help") == "unknown command xyz; see beam-ingest --help"
+
+
+def test_help_shows_defaults_and_common_options_of_beam(cli: Cli) -> None:
+    text = " ".join(cli("graph", "--help").out.split())
+    for name in (
+        "--runner NAME",
+        "--direct_num_workers N",
+        "--job_endpoint HOST:PORT",
+        "--temp_location URL",
+    ):
+        assert name in text
+    assert "major version of PyChunkedGraph (default: 3)" in text
+    assert "(default: 4 4 4)" in " ".join(cli("sample", "--help").out.split())
+
+
 VERBS = ("graph", "prepare", "check", "status", "failures", "chunk", "launch", "cancel", "verify", "sample")
 
 

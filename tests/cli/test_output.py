@@ -64,7 +64,7 @@ def test_watching_ends_when_nobody_watches(cli: Cli, dataset: Path) -> None:
     (dataset.parent / "edges" / "edges_0_0_0.proto.zst").write_bytes(b"broken")
     assert cli("graph", "g", dataset).status == 1
     status, said = shell(command("status", "g", dataset, "--watch"), "| head -1")
-    assert (status, said) == (0, "2       : 15 / 16\n")
+    assert (status, said) == (1, "2       : 15 / 16\n")  # a chunk has failed
 
 
 def test_a_full_disk_is_told(cli: Cli, dataset: Path) -> None:

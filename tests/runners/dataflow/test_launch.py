@@ -152,7 +152,7 @@ def test_make_status_and_cancel(
     status = make(settings, "status", *words)
     assert status.stdout.splitlines() == [
         f"job     : {told['id']} JOB_STATE_RUNNING",
-        "the launcher has not made the table yet",
+        "The launcher has not made the table yet",
     ]
     begun(remote, graph_id)
     status = make(settings, "status", *words)
@@ -262,7 +262,7 @@ def test_waiting_survives_minutes_of_503(
     monkeypatch.setattr(flex, "_PATIENCE_SECONDS", 0.0)
     outcome = cli("launch", graph_id, remote, f"--settings={settings}", "--wait")
     assert outcome.status == 1
-    assert f"job {told[1]} is still running: https://" in outcome.errors[-1]
+    assert f"job {told[1]} goes on: https://" in outcome.errors[-1]
 
 
 def test_looking_at_a_job_survives_a_503(

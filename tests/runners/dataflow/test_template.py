@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,8 @@ import pytest
 import yaml
 from google.cloud.dataflow import Job
 
-from beam_ingest.cli import arguments, template
+from beam_ingest.cli import arguments, options, template
+from beam_ingest.errors import ConfigError
 from tests.runners.dataflow.clusters import ClustersProxy
 from tests.runners.dataflow.gcloud import Gcloud
 from tests.runners.dataflow.jobs import (
@@ -64,6 +67,47 @@ def test_the_parameters_are_the_options_of_graph() -> None:
         assert parameter["isOptional"] == (name not in ("graph_id", "dataset"))
         assert parameter["label"]
         assert " ".join(parameter["helpText"].split()[:2]) in " ".join(text.split())
+
+
+def _add_masks_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_stage(parser)
+    parser.add_argument("--mip", type=int, default=0, help="resolution level")
+
+
+@pytest.fixture
+def another_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second stage: an entry in the registry, and its module."""
+    module = types.ModuleType("beam_ingest.cli.masks")
+    vars(module)["add_arguments"] = _add_masks_arguments
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(arguments.COMMANDS, "masks", arguments.Command("make masks", is_stage=True))
+
+
+def test_another_stage_is_a_parameter_of_the_same_template(
+    another_stage: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {p["name"]: p for p in template.metadata()["parameters"]}
+    assert found["stage"]["regexes"] == ["^(graph|masks)$"]
+    assert {"mip", "raw", "graph_id"} <= set(found)
+    launch = ["launch", "g", "gs://b/d.yml", "--stage=masks", "--mip=2", "--test"]
+    _, given = arguments.parse(launch)
+    sent = {"stage": "masks", "graph_id": "g", "dataset": "gs://b/d.yml", "mip": "2", "test": "true"}
+    assert template.parameters(given) == sent
+    _, given = arguments.parse([*launch, "--raw"])
+    with pytest.raises(ConfigError, match=r"^--stage masks: unknown option --raw$"):
+        template.parameters(given)
+    ran: list[list[str]] = []
+    monkeypatch.setattr(template, "cli_main", lambda argv: ran.append(argv) or 0)
+    assert template.main([f"--{name}={value}" for name, value in sent.items()]) == 0
+    assert template.main(["--graph_id=g", "--dataset=gs://b/d.yml"]) == 0
+    assert ran == [["masks", "g", "gs://b/d.yml", "--test", "--mip=2"], ["graph", "g", "gs://b/d.yml"]]
+
+
+def test_an_unknown_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands that are no stages are none."""
+    for name in ("masks", "check"):
+        assert template.main([f"--stage={name}", "--graph_id=g", "--dataset=gs://b/d.yml"]) == 2
+        assert capsys.readouterr().err == f"beam-ingest: unknown stage {name}; expected graph\n"
 
 
 @pytest.mark.parametrize(
