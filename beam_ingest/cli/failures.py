@@ -24,13 +24,13 @@ def run(arguments: argparse.Namespace) -> int:
         from beam_ingest.cli.place import graph_place
         from beam_ingest.dataset import Dataset
         from beam_ingest.stages.failures import read_failures
-        from beam_ingest.stages.manifest import read_graph
+        from beam_ingest.stages.manifest import read_product
         from beam_ingest.stores import open_store
 
     dataset = Dataset.from_file(arguments.dataset)
     listed = 0
     with open_store(graph_place(arguments, dataset)) as store:
-        read_graph(store, arguments.graph_id)
+        read_product(store, arguments.graph_id)
         for failure in read_failures(store):
             listed += 1
             if arguments.json:  # a line each, since there may be millions

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         from beam_ingest.format.grid import ChunkGrid
         from beam_ingest.runners.settings import Settings
         from beam_ingest.stages import progress
-        from beam_ingest.stages.manifest import read_graph
+        from beam_ingest.stages.manifest import read_product
         from beam_ingest.stages.scope import Scope
         from beam_ingest.stores import open_store
 
@@ -47,14 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
             if job and not job.ended and not store.exists():
                 print("The launcher has not made the table yet")
                 return 0
-        manifest = read_graph(store, arguments.graph_id)
+        manifest = read_product(store, arguments.graph_id)
         # As the graph was begun: the dataset file may be another by now.
         begun = Dataset.from_text(manifest.dataset, dataset.path)
         grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
         scope = Scope(grid, manifest.options["test"])
         speed = Speed()
         while True:
-            layers = progress.read_status(store, grid)
+            layers = progress.read_status(store, grid, manifest.top)
             failed = print_progress(
                 store, manifest, layers, arguments.json, speed.of(layers, time.monotonic())
             )

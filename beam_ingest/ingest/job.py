@@ -13,7 +13,7 @@ from beam_ingest.ingest.meta import encode_meta
 from beam_ingest.ingest.rollback import take_back
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.stages.job import StageJob
-from beam_ingest.stages.manifest import Manifest
+from beam_ingest.stages.manifest import GRAPH, GRAPH_OPTIONS, Manifest, OptionTypes
 from beam_ingest.stages.start import start_job as start_job
 from beam_ingest.stores import Store
 
@@ -32,7 +32,8 @@ class IngestJob(StageJob):
       replace_files: files that raw agglomeration becomes take the place of others in EDGES and COMPONENTS.
     """
 
-    stage: ClassVar[str] = "graph"
+    stage: ClassVar[str] = GRAPH
+    option_types: ClassVar[OptionTypes] = GRAPH_OPTIONS
 
     graph_version: int = 3
     raw: bool = False
@@ -45,16 +46,6 @@ class IngestJob(StageJob):
             raise ConfigError(f"graph version {self.graph_version}: expected one of {sorted(table.VERSIONS)}")
         for fault in self.dataset.missing_keys(self.raw):
             raise ConfigError(fault)
-
-    @property
-    def options(self) -> dict[str, object]:
-        """What changes the graph, for the manifest."""
-        return {
-            "graph_version": self.graph_version,
-            "raw": self.raw,
-            "test": self.test,
-            "require_files": self.require_files,
-        }
 
     def first_cells(self) -> Cells:
         """The meta and version rows, which servers read."""

@@ -1,9 +1,23 @@
 """What the jobs of all stages have in common.
 
-A *stage* makes one product over the chunk grid: a graph, say. It consists of kernels (arrays to arrays),
-one Beam transform, and a command. Its job is a subclass of `StageJob`; with it come the table that keeps
-manifest, progress and failures (`beam_ingest.stages.progress`), starting and resuming
-(`beam_ingest.stages.start`), ``--test``, ``status``, ``failures``, every runner, and ``launch``.
+A *stage* makes one product over the chunk grid, such as a graph, in a table of its own. It consists of
+
+1. kernels: functions from arrays to arrays, without Beam, files or stores;
+2. one transform, which begins with `beam_ingest.stages.planning.PlanBlocks`, calls the kernels, and gives
+   a `beam_ingest.stages.coding.WriteUnit` for each chunk to `beam_ingest.stages.sink.Write`: the chunk's
+   cells, `Counts`, and the key of its progress row (`beam_ingest.stages.progress.chunk_key`). A chunk with
+   bad input becomes a `beam_ingest.stages.sink.failed_unit`, and the others go on;
+   `beam_ingest.stages.stop.StopIfFailed` ends the run afterwards;
+3. a verb: the command that runs it, and its job, a subclass of `StageJob`.
+
+The subclass names its `stage`, its `option_types` and, if it does not build the root layer, its `top`, and
+applies its transform in `build`. In return it gets starting, refusing and replacing
+(`beam_ingest.stages.start.start_job`), resuming (chunks that are marked done are not written again; other
+options or input are refused), ``--test``, ``status`` and ``failures``, and every runner
+(`beam_ingest.runners.run.run_job`).
+
+Row keys of a product are decimal node ids (`beam_ingest.format.table.node_key`), or such keys behind ``i``:
+a table with any others is not removed by ``--overwrite``.
 """
 
 from __future__ import annotations
@@ -15,7 +29,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.format.table import Cells
-from beam_ingest.stages.manifest import Manifest, digest
+from beam_ingest.stages.manifest import Manifest, OptionTypes, digest
 from beam_ingest.stages.scope import Scope
 from beam_ingest.stages.splits import split_keys, tablet_count
 from beam_ingest.stores import Store, open_store
@@ -44,6 +58,8 @@ class StageJob:
 
     stage: ClassVar[str] = ""
     """The command that runs the stage."""
+    option_types: ClassVar[OptionTypes] = {"test": bool}
+    """Attributes of the job that change the product, `test` among them, named as the command's options."""
 
     graph_id: str
     dataset: Dataset
@@ -63,8 +79,13 @@ class StageJob:
 
     @property
     def options(self) -> dict[str, object]:
-        """What changes the product, for the manifest: the options of the command by name."""
-        return {"test": self.test}
+        """What changes the product, for the manifest: the attributes that `option_types` names."""
+        return {name: getattr(self, name) for name in self.option_types}
+
+    @property
+    def top(self) -> int:
+        """The highest layer whose chunks the stage builds; 0 for the root layer."""
+        return 0
 
     @property
     def scope(self) -> Scope:
@@ -101,6 +122,8 @@ class StageJob:
             program=program,
             timestamp=self.timestamp,
             tablets=tablets,
+            stage=self.stage,
+            top=self.top,
         )
 
     def build(self, begin: beam.Pipeline | beam.pvalue.PBegin) -> beam.PCollection:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from beam_ingest.errors import StoreError
 from beam_ingest.format import table
@@ -16,11 +17,16 @@ from beam_ingest.stores.base import Store
 
 MANIFEST_KEY = b"beam_ingest"
 _MANIFEST = ColumnName("0", b"manifest")
-_OPTIONS: tuple[dict[str, type], ...] = (
-    {"graph_version": int, "raw": bool, "test": bool, "require_files": bool},
-    {"prepare": bool, "test": bool},
-)
-"""What changes a product: the options of the jobs of ``graph`` and ``prepare``."""
+OptionTypes: TypeAlias = Mapping[str, "type | frozenset[object]"]
+"""By name of an option: its type, or the values that it may have."""
+GRAPH = "graph"
+"""The stage that builds graphs, whose manifests others read: readers, verifications."""
+GRAPH_OPTIONS: OptionTypes = {
+    "graph_version": frozenset(table.VERSIONS),
+    "raw": bool,
+    "test": bool,
+    "require_files": bool,
+}
 
 
 @dataclass(frozen=True)
@@ -28,15 +34,17 @@ class Manifest:
     """What a job builds and how; written when the table is made.
 
     Attributes:
-      graph_id: the graph.
+      graph_id: the graph, or the name of what else the stage makes.
       dataset: what the dataset file says (`beam_ingest.dataset.Dataset.text`).
       digest: sha256 of that text.
       chunks: chunk counts along x, y and z.
-      options: what changes the graph: graph version, raw input, test, …
+      options: what changes the product; of every stage, `test`. Of a graph, GRAPH_OPTIONS.
       program: version of this program.
       timestamp: the one cell timestamp of the job, microseconds.
       replace_files: whether files that raw agglomeration becomes may take the place of others.
-      tablets: tablets that were asked for; None for as many as the rows are worth.
+      tablets: tablets that were asked for; None for as many as the estimated rows need.
+      stage: the stage that makes it (`beam_ingest.stages.job.StageJob.stage`).
+      top: the highest layer whose chunks it builds; 0 for the root layer.
     """
 
     graph_id: str
@@ -48,6 +56,8 @@ class Manifest:
     timestamp: int
     replace_files: bool = False
     tablets: int | None = None
+    stage: str = GRAPH
+    top: int = 0
 
     def cells(self) -> Cells:
         """The manifest row."""
@@ -65,7 +75,7 @@ class Manifest:
             manifest = cls(**(content | {"chunks": tuple(content["chunks"])}))
         except (TypeError, KeyError, RecursionError) as error:
             raise ValueError(str(error)) from None
-        kinds: dict[str, type] = dict.fromkeys(("graph_id", "dataset", "digest", "program"), str)
+        kinds: dict[str, type] = dict.fromkeys(("graph_id", "dataset", "digest", "program", "stage"), str)
         kinds |= {"timestamp": int, "options": dict}
         sound = (
             all(type(getattr(manifest, name)) is kind for name, kind in kinds.items())
@@ -74,12 +84,26 @@ class Manifest:
             and 0 <= manifest.timestamp < 1 << 63
             and type(manifest.replace_files) is bool
             and (manifest.tablets is None or manifest.tablets in range(1, 1000))
-            and {name: type(option) for name, option in manifest.options.items()} in _OPTIONS
-            and manifest.options.get("graph_version", 3) in table.VERSIONS
+            and type(manifest.top) is int
+            and 0 <= manifest.top < 64
+            and type(manifest.options.get("test")) is bool
+            and (manifest.stage != GRAPH or manifest.has_options(GRAPH_OPTIONS))
         )
         if not sound:
             raise ValueError("values of other types than a manifest has")
         return manifest
+
+    def has_options(self, types: OptionTypes) -> bool:
+        """Whether its options are those of `types`, with values as they say."""
+        if self.options.keys() != types.keys():
+            return False
+        return all(_suits(self.options[name], kind) for name, kind in types.items())
+
+
+def _suits(value: object, kind: type | frozenset[object]) -> bool:
+    if isinstance(kind, type):
+        return type(value) is kind
+    return any(type(value) is type(other) and value == other for other in kind)  # True is not 1
 
 
 OWNED_SECONDS = 5.0
@@ -168,21 +192,34 @@ def read_manifest(store: Store) -> Manifest:
     try:
         return Manifest.decode(row[_MANIFEST].value)
     except ValueError:
-        raise StoreError(
-            f"{store.place}: its manifest is damaged, or of another version of beam-ingest; "
-            "--overwrite builds the graph from scratch"
-        ) from None
+        raise damaged_manifest(store) from None
+
+
+def damaged_manifest(store: Store) -> StoreError:
+    """The error of a manifest that this program did not write so."""
+    return StoreError(
+        f"{store.place}: its manifest is damaged, or of another version of beam-ingest; "
+        "--overwrite builds the graph from scratch"
+    )
 
 
 def read_graph(store: Store, graph_id: str) -> Manifest:
-    """The manifest of a graph that is there.
+    """The manifest of an existing graph.
 
     Raises:
-      StoreError: when it is not, or the store holds another one.
+      StoreError: when there is none, or the store holds another one, or what another stage made.
     """
+    manifest = read_product(store, graph_id)
+    if manifest.stage != GRAPH:
+        raise StoreError(f"{store.place}: expected a graph, found what `beam-ingest {manifest.stage}` made")
+    return manifest
+
+
+def read_product(store: Store, name: str) -> Manifest:
+    """The manifest of what a job of any stage made or began; raises as `read_graph`."""
     if not store.exists():
         raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
     manifest = read_manifest(store)
-    if manifest.graph_id != graph_id:
-        raise StoreError(f"{store.place}: it holds graph {manifest.graph_id}, not {graph_id}")
+    if manifest.graph_id != name:
+        raise StoreError(f"{store.place}: it holds {manifest.stage} {manifest.graph_id}, not {name}")
     return manifest

@@ -158,21 +158,22 @@ def is_finished(store: Store, scope: Scope) -> bool:
     return key in read_done(store, [key])
 
 
-def read_status(store: Store, grid: ChunkGrid) -> list[LayerStatus]:
+def read_status(store: Store, grid: ChunkGrid, top: int = 0) -> list[LayerStatus]:
     """Progress of every layer, from the store itself.
 
     Args:
       store: the graph's store, from `open_store`.
       grid: its chunk grid, as `IngestJob.grid` or `GraphReader.grid` gives it.
+      top: the highest layer that the stage builds; 0 for the root layer.
 
     Returns:
-      One status per layer, from layer 2 to the root layer: chunks that are done, chunks in all, what was
+      One status per layer, from layer 2 up: chunks that are done, chunks in all, what was
       built, and the milliseconds it took.
 
     Raises:
       StoreError: when the store cannot be read.
     """
-    return [read_layer(store, grid, layer) for layer in range(ATOMIC_LAYER, grid.root_layer + 1)]
+    return [read_layer(store, grid, layer) for layer in range(ATOMIC_LAYER, (top or grid.root_layer) + 1)]
 
 
 def read_layer(store: Store, grid: ChunkGrid, layer: int) -> LayerStatus:

@@ -12,7 +12,7 @@ from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.format import table
 from beam_ingest.stages import failures
 from beam_ingest.stages.job import SomeJob, StageJob
-from beam_ingest.stages.manifest import OWNED_SECONDS, Manifest, read_manifest
+from beam_ingest.stages.manifest import OWNED_SECONDS, Manifest, damaged_manifest, read_manifest
 from beam_ingest.stages.removal import check_removable, refuse_existing, remove_graph
 from beam_ingest.stages.splits import check_tablets
 from beam_ingest.stores import Store
@@ -91,12 +91,14 @@ def check_resumable(job: StageJob, store: Store) -> Manifest:
     if not store.exists():
         raise ConfigError(f"{store.place}: there is no graph to resume; leave --resume out")
     manifest = read_manifest(store)
-    asked = {"graph_id": job.graph_id, "program": __version__, **job.options}
+    asked = {"stage": job.stage, "graph_id": job.graph_id, "program": __version__, **job.options}
     begun = {**vars(manifest), **manifest.options}
     for name, value in asked.items():
         if begun.get(name) != value:
             shown = _NAMES.get(name, f"--{name.replace('_', '-')}")
             raise _begun_otherwise(store, f"{shown} {begun.get(name)}, not {value}")
+    if not manifest.has_options(job.option_types):
+        raise damaged_manifest(store)
     where = job.dataset.path
     try:  # through the same checks, whatever version wrote it
         before = Dataset.from_text(manifest.dataset, where).text
@@ -128,4 +130,4 @@ def _resume(job: SomeJob, store: Store, tablets: int | None) -> SomeJob:
     return job.taken_up(manifest)
 
 
-_NAMES = {"graph_id": "graph id", "program": "beam-ingest"}
+_NAMES = {"stage": "stage", "graph_id": "graph id", "program": "beam-ingest"}

@@ -44,9 +44,9 @@ class PrepareJob(StageJob):
     chunked: bool = False
 
     @property
-    def options(self) -> dict[str, object]:
-        """What changes the files, for the manifest."""
-        return {"prepare": True, "test": self.test}
+    def top(self) -> int:
+        """Files are written for chunks of layer 2 alone."""
+        return ATOMIC_LAYER
 
     @property
     def block(self) -> Triple:

@@ -18,9 +18,8 @@ from apache_beam.internal import pickler
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ChunksFailedError, HopelessError, InputError, StoreError
 from beam_ingest.ingest.job import IngestJob, make_job, start_job
-from beam_ingest.ingest.pipeline import stop
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
-from beam_ingest.stages import failures, sink
+from beam_ingest.stages import failures, sink, stop
 from beam_ingest.stages.coding import WriteUnit
 from beam_ingest.stages.failures import read_failures, summarise
 from beam_ingest.stages.progress import Counts, chunk_key

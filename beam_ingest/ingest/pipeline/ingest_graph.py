@@ -11,12 +11,13 @@ from beam_ingest.ingest.memory import worker_bytes
 from beam_ingest.ingest.pipeline.layers import AtomicLayer, ParentLayer, ReadBlocks
 from beam_ingest.ingest.pipeline.number_roots import Roots
 from beam_ingest.ingest.pipeline.read_raw import ReadRaw
-from beam_ingest.ingest.pipeline.stop import StopIfFailed, forget_failures
+from beam_ingest.ingest.pipeline.stop import StopIfFailed
 from beam_ingest.stages.machines import SERVICE_MACHINE_TYPE, SERVICE_THREADS, Workers
 from beam_ingest.stages.planning import PlanBlocks
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import all_written
+from beam_ingest.stages.stop import forget_failures
 
 
 class IngestGraph(beam.PTransform):  # type: ignore[misc]

@@ -10,12 +10,13 @@ import apache_beam as beam
 from beam_ingest.ingest.build import Builder
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.ingest.pipeline.families import unpack_families
-from beam_ingest.ingest.pipeline.stop import StopIfFailed, forget_failures
+from beam_ingest.ingest.pipeline.stop import StopIfFailed
 from beam_ingest.kernels.root_ids import shard_of, shard_ranges
 from beam_ingest.stages import progress
 from beam_ingest.stages.coding import KEYED_BYTES, WriteUnit, decode_key, encode_key
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.sink import Write, all_written
+from beam_ingest.stages.stop import forget_failures
 
 _COUNT = struct.Struct("<QQ")
 """Sender and number of its roots."""

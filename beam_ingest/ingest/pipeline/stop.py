@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from beam_ingest.errors import ChunksFailedError, EmptyInputError
+from beam_ingest.errors import EmptyInputError
 from beam_ingest.files import Folder
 from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.inputs.check import nothing_joined
-from beam_ingest.stages.failures import clear_failures, summarise
-from beam_ingest.stages.manifest import Ownership
-from beam_ingest.stages.process import Once, PerProcess
+from beam_ingest.stages import stop
 from beam_ingest.stages.progress import Counts
 
 
-class StopIfFailed:
-    """Ends the job when chunks of a layer could not be built, or when there is nothing to build from.
+class StopIfFailed(stop.StopIfFailed):
+    """Ends the job also when there is nothing to build from; arguments as of the class that it extends."""
 
-    The next layer's stages ask in every bundle; a process reads the failures once.
-
-    Args:
-      job: the job.
-      layer: the layer whose chunks may have failed.
-    """
+    _job: IngestJob
 
     def __init__(self, job: IngestJob, layer: int) -> None:
-        self._job = job
-        self._layer = layer
-        self._message = PerProcess[Once[str]](Once)
+        super().__init__(job, layer, exact=not job.raw)  # of raw input, files that failed are counted
 
     def __call__(self, counts: Counts) -> None:
         """Go on, or not.
@@ -56,8 +45,7 @@ class StopIfFailed:
             )
             if fault:
                 raise EmptyInputError(f"{fault}, then use --overwrite")
-        if counts.failed:
-            raise ChunksFailedError(self._message.get().get(partial(self._failures, counts.failed)))
+        super().__call__(counts)
 
     def _nothing(self, counts: Counts) -> str:
         source = self._job.dataset
@@ -68,26 +56,3 @@ class StopIfFailed:
             f"({counts.missing} files are absent{empty}); correct {key} in {source.path}, then use "
             "--overwrite"
         )
-
-    def _failures(self, count: int) -> str:
-        with self._job.open_store() as store:
-            found = summarise(store)
-        layer = found.layer if found else self._layer
-        total = self._job.grid.chunk_count(layer)
-        if found is None:
-            return f"{count} of {total} chunks failed at layer {layer}"
-        # Of raw input, files that failed were counted, not chunks.
-        known = not found.whole and not self._job.raw and layer == self._layer
-        exact = count if known else None
-        return "\n".join(found.lines(self._job.graph_id, self._job.dataset.path, total, exact))
-
-
-def forget_failures(job: IngestJob) -> None:
-    """Remove the failures of bundles that were tried again, since every chunk is built by now.
-
-    Raises:
-      StoreError: when another job has begun the graph from scratch.
-    """
-    with job.open_store() as store:
-        Ownership(store, job.timestamp).check()
-        clear_failures(store)
