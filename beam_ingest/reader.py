@@ -15,7 +15,7 @@ from beam_ingest.arrays import Indices
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, StoreError
 from beam_ingest.format import table
-from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coords, Ids
+from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coordinates, Coords, Ids
 from beam_ingest.format.table import ColumnName
 from beam_ingest.inputs.watershed import read_supervoxels
 from beam_ingest.stages.manifest import read_graph
@@ -204,7 +204,7 @@ class GraphReader:
         """
         return self._pairs(nodes, table.atomic_cross_edges)
 
-    def nodes(self, layer: int, chunk: tuple[int, int, int] | None = None) -> Iterator[Ids]:
+    def nodes(self, layer: int, chunk: Coordinates | None = None) -> Iterator[Ids]:
         """Ids of all nodes of a layer, or of one chunk of it, ascending, in batches of some thousands.
 
         Args:

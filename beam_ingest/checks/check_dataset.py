@@ -27,7 +27,7 @@ from beam_ingest.checks.pairs import compare, meeting_places
 from beam_ingest.checks.selection import Selection
 from beam_ingest.files import Folder
 from beam_ingest.ingest.build import Builder
-from beam_ingest.kernels.symmetry import Rows
+from beam_ingest.kernels.symmetry import ROW, Rows
 from beam_ingest.stages.coding import KEYED_BYTES, encode_key
 from beam_ingest.stages.payloads import unpack_payloads
 from beam_ingest.stages.planning import Plan, PlanBlocks
@@ -109,7 +109,7 @@ class _Inspect(beam.DoFn):  # type: ignore[misc]
     def _outputs(self, rows: list[Rows], findings: Findings) -> Iterator[beam.pvalue.TaggedOutput]:
         if rows:
             for block, part in meeting_places(self._job.grid, np.concatenate(rows)):
-                yield beam.pvalue.TaggedOutput(_ROWS, (encode_key(block), part.astype("<u8").tobytes()))
+                yield beam.pvalue.TaggedOutput(_ROWS, (encode_key(block), part.tobytes()))
         yield beam.pvalue.TaggedOutput(FINDINGS, findings.encode())
 
 
@@ -148,7 +148,7 @@ class _Compare(beam.DoFn):  # type: ignore[misc]
 
     def process(self, group: tuple[bytes, Iterable[bytes]]) -> Iterator[bytes]:
         findings = Findings()
-        rows = np.concatenate([np.frombuffer(data, "<u8").reshape(-1, 6) for data in group[1]])
+        rows = np.concatenate([np.frombuffer(data, ROW) for data in group[1]])
         pairs, mismatches = compare(self._job.grid, rows, self._job.selection.is_all)
         findings.counts["pairs of chunks"] += pairs
         for mismatch in mismatches:

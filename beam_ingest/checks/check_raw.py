@@ -98,7 +98,8 @@ class OpenShards(beam.DoFn):  # type: ignore[misc]
         shards = [_decode(name) for name in names.decode().split("\n")]
         payloads: list[Payload] = []
         for opened in read_shards(self._job.grid, self._folder, shards, self._data_version):
-            findings.counts["shard files opened"] += not opened.absent
+            if not opened.absent:
+                findings.counts["shard files opened"] += 1
             payloads += opened.payloads
             if opened.fault:
                 findings.fault(opened.fault)

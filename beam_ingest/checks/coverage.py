@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Ids
+from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coordinates, Ids
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
 
@@ -43,7 +43,7 @@ class VolumeCoverage:
     absent: Ids
 
 
-def cover(grid: ChunkGrid, coords: tuple[int, int, int], edges: ChunkEdges, mapping: Mapping) -> Coverage:
+def cover(grid: ChunkGrid, coords: Coordinates, edges: ChunkEdges, mapping: Mapping) -> Coverage:
     """Compare the edges, checked and put right, and the components of the chunk at `coords`."""
     within, between, cut = edges.in_chunk, edges.between_chunk, edges.cross_chunk
     supervoxels = np.unique(
@@ -57,9 +57,7 @@ def cover(grid: ChunkGrid, coords: tuple[int, int, int], edges: ChunkEdges, mapp
     )
 
 
-def cover_volume(
-    grid: ChunkGrid, coords: tuple[int, int, int], supervoxels: Ids, labels: Ids
-) -> VolumeCoverage:
+def cover_volume(grid: ChunkGrid, coords: Coordinates, supervoxels: Ids, labels: Ids) -> VolumeCoverage:
     """Compare the supervoxels of a chunk's edges with the labels in its box of the watershed.
 
     Args:
@@ -78,9 +76,7 @@ def cover_volume(
     )
 
 
-def _of_chunk(
-    grid: ChunkGrid, coords: tuple[int, int, int], ids: Ids
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _of_chunk(grid: ChunkGrid, coords: Coordinates, ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     chunk = np.uint64(grid.chunk_id(SUPERVOXEL_LAYER, coords))
     inside: np.ndarray[tuple[int], np.dtype[np.bool_]] = (ids ^ chunk) >> np.uint64(
         grid.segment_bits(SUPERVOXEL_LAYER)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
 from beam_ingest.checks.findings import Case, Findings
 from beam_ingest.dataset import Dataset
 from beam_ingest.files import FileError, Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coords
+from beam_ingest.format.grid import (
+    ATOMIC_LAYER,
+    ChunkGrid,
+    Coordinates,
+    Coords,
+    Mask,
+    as_coordinates,
+    chunk_name,
+)
 from beam_ingest.inputs.agglomeration import EDGE_KINDS
 from beam_ingest.inputs.edges import edges_folder
-
-Mask = npt.NDArray[np.bool_]
 
 STRAY = "names of no chunk"
 OUTSIDE = "files outside the grid"
@@ -59,9 +63,9 @@ class FileKind:
         x, y, z = self.bounds
         return x * y * z
 
-    def file(self, coords: Coords) -> str:
-        """Path of the file at `coords`, shape (3,)."""
-        return self.folder.path(self.stem + "_".join(map(str, coords.tolist())) + self.suffix)
+    def file(self, coords: Coordinates) -> str:
+        """Path of the file at `coords`."""
+        return self.folder.path(self.stem + chunk_name(coords) + self.suffix)
 
 
 def file_kinds(dataset: Dataset, grid: ChunkGrid, raw: bool) -> list[FileKind]:
@@ -139,7 +143,7 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
             outside = coords[~inside]
             if outside.size:
                 grid = "x".join(map(str, kind.bounds))
-                found = [kind.file(c).removeprefix(folder.path("")) for c in outside[:_BATCH]]
+                found = [kind.file(c).removeprefix(folder.path("")) for c in as_coordinates(outside[:_BATCH])]
                 cases = _files(folder, found, f"coordinates within {grid}")
                 findings.problem(OUTSIDE, *cases, count=len(outside))
     except FileError as error:
@@ -166,11 +170,10 @@ def _columns(kind: FileKind, part: str) -> Coords:
     return np.array([x for x in every if f"{x}_".startswith(part)], np.int64)
 
 
-def _places(mask: Mask, kind: FileKind, part: str) -> Iterator[Coords]:
+def _places(mask: Mask, kind: FileKind, part: str) -> list[Coordinates]:
     """Coordinates of the first few chunks of a part that `mask` has."""
     columns = _columns(kind, part)
-    for column, y, z in np.argwhere(mask)[:_SHOWN]:
-        yield np.array([columns[column], y, z])
+    return [(int(columns[column]), y, z) for column, y, z in as_coordinates(np.argwhere(mask)[:_SHOWN])]
 
 
 def conclude(kinds: list[FileKind], chunk_size: tuple[int, int, int], findings: Findings) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from beam_ingest.arrays import find, group_starts
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Ids
+from beam_ingest.format.grid import ATOMIC_LAYER, FACES, ChunkGrid, Coordinates, Ids, Mask
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
 from beam_ingest.kernels.state import Message
 from beam_ingest.kernels.symmetry import (
+    ROW,
     UNKNOWN,
     Asymmetry,
-    Mask,
     Rows,
     chunks_at,
     differing,
@@ -24,13 +24,9 @@ from beam_ingest.kernels.symmetry import (
 )
 from beam_ingest.stages.scope import BLOCK_LAYER
 
-_FACES = np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
 
-
-def chunk_rows(
-    grid: ChunkGrid, coords: tuple[int, int, int], edges: ChunkEdges, mapping: Mapping | None
-) -> Rows:
-    """The rows of the chunk at `coords`, shape (n, 6): one for each chunk that it lists edges to or touches.
+def chunk_rows(grid: ChunkGrid, coords: Coordinates, edges: ChunkEdges, mapping: Mapping | None) -> Rows:
+    """The rows of the chunk at `coords`, shape (n,): one for each chunk that it lists edges to or touches.
 
     Args:
       grid: the chunk grid.
@@ -45,12 +41,12 @@ def chunk_rows(
     active[: len(between)] = is_joined(between.node_ids1, between.node_ids2, mapping or Mapping.empty())
     listed = Message.make(**listed_edges(grid, own, partner, own[active], partner[active]))
     found = rows_of(grid.chunk_id(ATOMIC_LAYER, coords), listed)
-    others = np.union1d(listed.listed_chunk, chunks_at(grid, np.array(coords) + _FACES))
-    rows = np.zeros((others.size, 6), np.uint64)
-    rows[:, 0], rows[:, 1] = grid.chunk_id(ATOMIC_LAYER, coords), others
+    others = np.union1d(listed.listed_chunk, chunks_at(grid, np.array(coords) + FACES))
+    rows = np.zeros(others.size, ROW)
+    rows["chunk"], rows["other"] = grid.chunk_id(ATOMIC_LAYER, coords), others
     rows[find(others, listed.listed_chunk)[0]] = found
     if mapping is None:
-        rows[:, 4:] = UNKNOWN
+        rows["active_count"] = rows["active_sum"] = UNKNOWN
     return rows
 
 
@@ -61,14 +57,14 @@ def is_joined(first: Ids, second: Ids, mapping: Mapping) -> Mask:
     return joined
 
 
-def unknown_rows(grid: ChunkGrid, coords: tuple[int, int, int]) -> Rows:
-    """The rows, shape (n, 6), of a chunk whose edges are not known, for all chunks around it."""
+def unknown_rows(grid: ChunkGrid, coords: Coordinates) -> Rows:
+    """The rows, shape (n,), of a chunk whose edges are not known, for all chunks around it."""
     return rows_of(grid.chunk_id(ATOMIC_LAYER, coords), Message.make(**unknown_edges(grid, coords)))
 
 
 def meeting_places(grid: ChunkGrid, rows: Rows) -> list[tuple[int, Rows]]:
     """`rows` by the block in which both of a pair's rows meet: that of the lower chunk id."""
-    blocks = grid.ancestors(np.minimum(rows[:, 0], rows[:, 1]), BLOCK_LAYER)
+    blocks = grid.ancestors(np.minimum(rows["chunk"], rows["other"]), BLOCK_LAYER)
     order = np.argsort(blocks, kind="stable")
     starts = group_starts(blocks[order])
     parts = np.split(rows[order], starts[1:])
@@ -76,7 +72,7 @@ def meeting_places(grid: ChunkGrid, rows: Rows) -> list[tuple[int, Rows]]:
 
 
 def compare(grid: ChunkGrid, rows: Rows, every_chunk: bool) -> tuple[int, list[Asymmetry]]:
-    """Compare rows, shape (n, 6), of chunks whose pairs meet in one place.
+    """Compare rows, shape (n,), of chunks whose pairs meet in one place.
 
     Args:
       grid: the chunk grid.
@@ -88,7 +84,7 @@ def compare(grid: ChunkGrid, rows: Rows, every_chunk: bool) -> tuple[int, list[A
       How many pairs were compared, and those that disagree, in order of their ids.
     """
     first, second, both = pairs(rows)
-    known = ~is_unknown(first, second, 2)
+    known = ~is_unknown(first, second, "listed_count")
     if every_chunk:  # chunks that touch have rows for each other even when they list nothing
         known &= both | ~_touch(grid, first)
     else:
@@ -98,6 +94,6 @@ def compare(grid: ChunkGrid, rows: Rows, every_chunk: bool) -> tuple[int, list[A
 
 def _touch(grid: ChunkGrid, rows: Rows) -> Mask:
     """Whether the two chunks of each row share a face."""
-    first, second = (grid.coords(np.ascontiguousarray(rows[:, i]), ATOMIC_LAYER) for i in (0, 1))
+    first, second = (grid.coords(rows[side], ATOMIC_LAYER) for side in ("chunk", "other"))
     touch: Mask = np.abs(first - second).sum(axis=1) == 1
     return touch

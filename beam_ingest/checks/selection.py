@@ -7,14 +7,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coords
-
-Mask = npt.NDArray[np.bool_]
+from beam_ingest.format.grid import ATOMIC_LAYER, FACES, ChunkGrid, Coords, Mask
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_FACES = np.concatenate([np.eye(3, dtype=np.int64), -np.eye(3, dtype=np.int64)])
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Selection:
     def selected(self, coords: Coords) -> Mask:
         """Whether each of the chunks at `coords`, shape (n, 3), in the grid or not, is selected."""
         bounds = self.grid.bounds(ATOMIC_LAYER)
-        inside = self._inside(coords)
+        inside = self.grid.contains(coords)
         if self.is_all:
             return inside
         numbers = np.ravel_multi_index(tuple(coords.T), bounds, mode="clip")
@@ -66,19 +62,15 @@ class Selection:
         """Whether each of the chunks at `coords`, shape (n, 3), is selected or next to one that is."""
         if self.is_all or coords.size == 0:
             return self.selected(coords)
-        around = np.concatenate([coords[None], coords + _FACES[:, None]])
+        around = np.concatenate([coords[None], coords + FACES[:, None]])
         near = self.selected(around.reshape(-1, 3)).reshape(len(around), -1).any(axis=0)
-        opened: Mask = near & self._inside(coords)
+        opened: Mask = near & self.grid.contains(coords)
         return opened
 
     def neighbourhood(self, coords: Coords) -> Coords:
         """The chunks at `coords`, shape (n, 3), and those that share a face with one of them; each once."""
-        around = np.concatenate([coords[None], coords + _FACES[:, None]]).reshape(-1, 3)
-        return np.unique(around[self._inside(around)], axis=0)
-
-    def _inside(self, coords: Coords) -> Mask:
-        inside: Mask = np.all((coords >= 0) & (coords < self.grid.bounds(ATOMIC_LAYER)), axis=1)
-        return inside
+        around = np.concatenate([coords[None], coords + FACES[:, None]]).reshape(-1, 3)
+        return np.unique(around[self.grid.contains(around)], axis=0)
 
     @property
     def _total(self) -> int:

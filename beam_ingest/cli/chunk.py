@@ -13,6 +13,7 @@ from beam_ingest.cli.sizes import size
 from beam_ingest.errors import BeamIngestError, ConfigError
 
 if TYPE_CHECKING:
+    from beam_ingest.format.grid import Coordinates
     from beam_ingest.ingest.job import IngestJob
 
 _SHOWN_FILES = 8
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_place(job: IngestJob, layer: int, coords: tuple[int, int, int]) -> None:
+def _check_place(job: IngestJob, layer: int, coords: Coordinates) -> None:
     from beam_ingest.format.grid import ATOMIC_LAYER, chunk_name
 
     grid = job.grid
@@ -88,7 +89,7 @@ def _check_place(job: IngestJob, layer: int, coords: tuple[int, int, int]) -> No
         )
 
 
-def _compare(job: IngestJob, layer: int, coords: tuple[int, int, int], checksum: int) -> None:
+def _compare(job: IngestJob, layer: int, coords: Coordinates, checksum: int) -> None:
     """Print whether the graph has the same chunk."""
     from beam_ingest.stages import progress
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from beam_ingest.format import table
-from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Coordinates, as_coordinates
 from beam_ingest.stages import failures, progress
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import MANIFEST_KEY, Manifest
@@ -21,16 +21,15 @@ _REACH = 2
 the next block, and the block next to that one knows its nodes by name."""
 
 
-def blocks_around(grid: ChunkGrid, blocks: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+def blocks_around(grid: ChunkGrid, blocks: Iterable[Coordinates]) -> list[Coordinates]:
     """The blocks that change when files of chunks in or next to `blocks` are corrected."""
     steps = np.arange(-_REACH, _REACH + 1)
     cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     around = np.unique((np.array(list(blocks))[:, None] + cube).reshape(-1, 3), axis=0)
-    inside = around[((around >= 0) & (around < grid.bounds(BLOCK_LAYER))).all(axis=1)]
-    return [(x, y, z) for x, y, z in inside.tolist()]
+    return as_coordinates(around[grid.contains(around, BLOCK_LAYER)])
 
 
-def clear_block(store: Store, grid: ChunkGrid, block: tuple[int, int, int]) -> None:
+def clear_block(store: Store, grid: ChunkGrid, block: Coordinates) -> None:
     """Remove everything of a layer-3 chunk and of the chunks below it, and first what says it is done."""
     parent = grid.chunk_id(BLOCK_LAYER, block)
     coords = grid.children(BLOCK_LAYER, block)

@@ -17,6 +17,7 @@ from beam_ingest.format.grid import (
     Coordinates,
     Ids,
     Mask,
+    as_coordinates,
     chunk_name,
 )
 from beam_ingest.inputs.components import Mapping
@@ -161,13 +162,12 @@ class ChunkChecker:
         coords = grid.coords(ids, SUPERVOXEL_LAYER)
         wrong = np.flatnonzero(~grid.contains(coords))
         if wrong.size:
-            x, y, z = coords[wrong[0]].tolist()
-            name = chunk_name((x, y, z))
+            (outside, *_) = as_coordinates(coords[wrong])
             raise InputError(
                 file,
                 self._name,
                 f"{where} ids within the {'x'.join(map(str, grid.chunks))} chunks of the grid",
-                f"{ids[wrong[0]]} of chunk {name}",
+                f"{ids[wrong[0]]} of chunk {chunk_name(outside)}",
             )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
 from beam_ingest.files import FileError, Folder, first_line
-from beam_ingest.format.grid import ChunkGrid, Coords, Ids
+from beam_ingest.format.grid import ChunkGrid, Coordinates, Coords, Ids, chunk_name
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def has_voxels(url: str) -> bool:
         return not folder.is_local
 
 
-def read_labels(url: str, chunk_size: tuple[int, int, int], coords: tuple[int, int, int]) -> Labels:
+def read_labels(url: str, chunk_size: tuple[int, int, int], coords: Coordinates) -> Labels:
     """The labels in a chunk's box of the precomputed volume at `url`, at mip 0.
 
     Args:
@@ -148,9 +148,7 @@ def read_labels(url: str, chunk_size: tuple[int, int, int], coords: tuple[int, i
     except ImportError as error:
         raise UndecodableError(f"{url}: {first_line(error)}") from error
     except Exception as error:  # every protocol has its own
-        raise FileError(
-            f"{url}: the voxels of chunk {'_'.join(map(str, coords))}: {first_line(error)}"
-        ) from error
+        raise FileError(f"{url}: the voxels of chunk {chunk_name(coords)}: {first_line(error)}") from error
     ids = np.array(sorted({int(label) for label in found} - {0}), np.uint64)
     return Labels(ids, int(np.prod(last - first)), absent)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beam_ingest.arrays import Indices, components, unique_pairs
-from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Ids, Layers
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Coordinates, Ids, Layers
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges
 from beam_ingest.kernels.halo import halos
@@ -58,7 +58,7 @@ class AtomicChunk:
 
 
 def build_atomic_chunk(
-    grid: ChunkGrid, coords: tuple[int, int, int], edges: ChunkEdges, mapping: Mapping
+    grid: ChunkGrid, coords: Coordinates, edges: ChunkEdges, mapping: Mapping
 ) -> AtomicChunk:
     """Build one layer-2 chunk.
 

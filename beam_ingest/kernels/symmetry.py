@@ -4,23 +4,25 @@ An edge between chunks stands in the files of both. Each chunk passes on how man
 every other chunk, how many of these are active, and a checksum over either; the parents that see both
 sides compare them.
 
-A *row* is six uint64 of one chunk about another: the chunk, the other, number and checksum of the edges
-listed, number and checksum of those that are active.
+A *row* is what one chunk says about another; `ROW` names its columns.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.arrays import find, group_starts, offsets, pair_starts, splitmix64, unique_pairs
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coords, Ids
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, Coords, Ids, Mask
 from beam_ingest.kernels.state import Envelope, Message
 
-Rows = npt.NDArray[np.uint64]
-Mask = npt.NDArray[np.bool_]
+Rows: TypeAlias = npt.NDArray[np.void]
+"""Rows of the type `ROW`, shape (n,)."""
+_SAID = ("listed_count", "listed_sum", "active_count", "active_sum")
+ROW = np.dtype([(name, "<u8") for name in ("chunk", "other", *_SAID)])
+"""A row: the chunk, the other, number and checksum of the edges that are listed, and of the active ones."""
 UNKNOWN = np.uint64(2**64 - 1)
 """A number of edges that is not known, since a file is bad: it is compared with nothing."""
 _AROUND = np.stack(np.meshgrid(*3 * [np.arange(-1, 2)], indexing="ij"), axis=-1).reshape(-1, 3)
@@ -70,25 +72,24 @@ def listed_edges(
     }
 
 
-def unknown_edges(grid: ChunkGrid, coords: tuple[int, int, int]) -> dict[str, Ids]:
+def unknown_edges(grid: ChunkGrid, coords: Coordinates) -> dict[str, Ids]:
     """As `listed_edges`, of a chunk whose files are bad: it says so to all chunks around it."""
     chunks = np.sort(chunks_at(grid, np.array(coords) + _AROUND))
-    names = ("listed_count", "listed_sum", "active_count", "active_sum")
-    return {"listed_chunk": chunks} | {name: np.full(chunks.size, UNKNOWN) for name in names}
+    return {"listed_chunk": chunks} | {name: np.full(chunks.size, UNKNOWN) for name in _SAID}
 
 
 def chunks_at(grid: ChunkGrid, coords: Coords) -> Ids:
     """Layer-2 ids of those chunks at `coords`, shape (n, 3), that are in the grid."""
-    inside = ((coords >= 0) & (coords < grid.bounds(ATOMIC_LAYER))).all(axis=1)
-    return grid.chunk_ids(ATOMIC_LAYER, coords[inside])
+    return grid.chunk_ids(ATOMIC_LAYER, coords[grid.contains(coords)])
 
 
 def rows_of(sender: int, listed: Message) -> Rows:
-    """The rows, shape (n, 6), that a message of chunk `sender` holds."""
-    columns = (
-        listed.listed_chunk, listed.listed_count, listed.listed_sum, listed.active_count, listed.active_sum,
-    )  # fmt: skip
-    return np.stack([np.full(listed.listed_chunk.size, sender, np.uint64), *columns], axis=1)
+    """The rows, shape (n,), that a message of chunk `sender` holds."""
+    rows = np.empty(listed.listed_chunk.size, ROW)
+    rows["chunk"], rows["other"] = sender, listed.listed_chunk
+    for name in _SAID:
+        rows[name] = getattr(listed, name)
+    return rows
 
 
 def asymmetries(envelopes: list[Envelope]) -> list[Asymmetry]:
@@ -106,39 +107,46 @@ def pairs(rows: Rows) -> tuple[Rows, Rows, Mask]:
     """Put the two rows of each pair of chunks side by side.
 
     Args:
-      rows: shape (n, 6), in any order.
+      rows: shape (n,), in any order.
 
     Returns:
-      The rows of one side and of the other, shape (pairs, 6), in order of their ids, and whether there
+      The rows of one side and of the other, shape (pairs,), in order of their ids, and whether there
       are both, shape (pairs,). Where there is one, it is the first, and the second has no edges.
     """
-    low, high = rows[:, :2].min(axis=1), rows[:, :2].max(axis=1)
-    order = np.lexsort((rows[:, 0], high, low))
+    low, high = np.minimum(rows["chunk"], rows["other"]), np.maximum(rows["chunk"], rows["other"])
+    order = np.lexsort((rows["chunk"], high, low))
     rows, low, high = rows[order], low[order], high[order]
     starts = pair_starts(low, high)
     both = np.diff(offsets(starts, len(rows))) == 2
     first = rows[starts]
     second = np.zeros_like(first)
-    second[:, [0, 1]] = first[:, [1, 0]]
+    second["chunk"], second["other"] = first["other"], first["chunk"]
     second[both] = rows[starts[both] + 1]
     return first, second, both
 
 
 def differing(first: Rows, second: Rows, known: Mask) -> list[Asymmetry]:
     """The pairs that disagree, of those that are `known`, shape (pairs,); `pairs` gave their rows."""
-    listed = (first[:, 2:4] == second[:, 2:4]).all(axis=1) | is_unknown(first, second, 2)
-    active = (first[:, 4:] == second[:, 4:]).all(axis=1) | is_unknown(first, second, 4)
+    listed, active = (_agree(first, second, edges) for edges in ("listed", "active"))
     found = []
     for at in np.flatnonzero(known & ~(listed & active)).tolist():
-        column = 4 if listed[at] else 2
-        fewer, more = sorted([first[at].tolist(), second[at].tolist()], key=lambda row: row[column])
-        found.append(Asymmetry(column == 4, fewer[0], more[0], fewer[column], more[column]))
+        column = "active_count" if listed[at] else "listed_count"
+        fewer, more = sorted([first[at], second[at]], key=lambda row: int(row[column]))
+        ids = int(fewer["chunk"]), int(more["chunk"])
+        found.append(Asymmetry(column == "active_count", *ids, int(fewer[column]), int(more[column])))
     return found
 
 
-def is_unknown(first: Rows, second: Rows, column: int) -> Mask:
+def _agree(first: Rows, second: Rows, edges: str) -> Mask:
+    """Whether both sides of each pair have the same ``listed`` or ``active`` edges, or one is unknown."""
+    count, checksum = f"{edges}_count", f"{edges}_sum"
+    same: Mask = (first[count] == second[count]) & (first[checksum] == second[checksum])
+    return same | is_unknown(first, second, count)
+
+
+def is_unknown(first: Rows, second: Rows, column: str) -> Mask:
     """Whether the number in `column` of either side of each pair is UNKNOWN, shape (pairs,)."""
-    unknown: Mask = (first[:, column] == UNKNOWN) | (second[:, column] == UNKNOWN)
+    unknown: Mask = (first[column] == UNKNOWN) | (second[column] == UNKNOWN)
     return unknown
 
 

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
+from beam_ingest.format.grid import Coordinates
 from beam_ingest.format.table import Cells, ColumnName, single
 from beam_ingest.redact import redacted
 from beam_ingest.stages.progress import AFTER_DIGITS, damaged_row
@@ -77,7 +78,7 @@ class Failure:
         return failure
 
     @property
-    def coords(self) -> tuple[int, int, int]:
+    def coords(self) -> Coordinates:
         """The chunk's coordinates as numbers."""
         x, y, z = map(int, self.chunk.split("_"))
         return (x, y, z)

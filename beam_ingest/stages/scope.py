@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coords
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, Coords, as_coordinates
 
 BLOCK_LAYER = ATOMIC_LAYER + 1
 """Layer-2 chunks are read in blocks: the children of one chunk of this layer."""
@@ -38,8 +38,7 @@ class Scope:
         """The chunk whose progress row is written last: the root chunk, or the parent of a test."""
         if not self.test:
             return self.grid.chunk_id(self.grid.root_layer, (0, 0, 0))
-        x, y, z = self._centre().tolist()
-        return self.grid.chunk_id(BLOCK_LAYER, (x, y, z))
+        return self.grid.chunk_id(BLOCK_LAYER, self._centre)
 
     @property
     def block_count(self) -> int:
@@ -57,39 +56,36 @@ class Scope:
         coords: Coords = np.stack(np.unravel_index(numbers, self.grid.bounds(BLOCK_LAYER)), axis=1)
         if not self.test:
             return coords
-        near: Coords = coords[np.abs(coords - self._centre()).max(axis=1, initial=0) <= 1]
+        near: Coords = coords[np.abs(coords - np.array(self._centre)).max(axis=1, initial=0) <= 1]
         return near
 
     @property
     def last_chunk(self) -> int:
         """The chunk that is built when all others are written."""
         if self.test:
-            x, y, z = self._centre().tolist()
-            return self.grid.chunk_id(BLOCK_LAYER, (x, y, z))
+            return self.grid.chunk_id(BLOCK_LAYER, self._centre)
         return self.grid.chunk_id(self.grid.root_layer, (0, 0, 0))
 
     def written_chunks(self, numbers: npt.NDArray[np.int64]) -> Coords:
         """Coordinates, shape (n, 3), of layer-2 chunks that are written, numbered in order of their ids."""
         if self.test:
-            x, y, z = self._centre().tolist()
-            return self.grid.children(BLOCK_LAYER, (x, y, z))[numbers]
+            return self.grid.children(BLOCK_LAYER, self._centre)[numbers]
         return np.stack(np.unravel_index(numbers, self.grid.bounds(ATOMIC_LAYER)), axis=1)
 
-    def chunks(self, block: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    def chunks(self, block: Coordinates) -> list[Coordinates]:
         """Coordinates of the layer-2 chunks of a block that are read."""
         coords = self.grid.children(BLOCK_LAYER, block)
         if self.test:
-            low = 2 * self._centre()
+            low = 2 * np.array(self._centre)
             coords = coords[((coords >= low - 1) & (coords <= low + 2)).all(axis=1)]
-        return [(x, y, z) for x, y, z in coords.tolist()]
+        return as_coordinates(coords)
 
     def written(self, layer: int) -> int:
         """How many chunks of `layer` are written."""
         if not self.test:
             return self.grid.chunk_count(layer)
         if layer == ATOMIC_LAYER:
-            x, y, z = self._centre().tolist()
-            return len(self.grid.children(BLOCK_LAYER, (x, y, z)))  # fewer than eight at the grid's end
+            return len(self.grid.children(BLOCK_LAYER, self._centre))  # fewer than eight at the grid's end
         return int(layer == BLOCK_LAYER)
 
     def writes(self, chunk_id: int) -> bool:
@@ -98,8 +94,10 @@ class Scope:
             return True
         grid = self.grid
         parent = grid.ancestors(np.array([chunk_id], np.uint64), BLOCK_LAYER)
-        return bool((grid.coords(parent, BLOCK_LAYER)[0] == self._centre()).all())
+        return bool((grid.coords(parent, BLOCK_LAYER)[0] == np.array(self._centre)).all())
 
-    def _centre(self) -> Coords:
+    @property
+    def _centre(self) -> Coordinates:
         # As PyChunkedGraph's own test run: half of the bounds of layer 3, rounded down.
-        return np.array([n // 2 for n in self.grid.bounds(BLOCK_LAYER)], np.int64)
+        x, y, z = self.grid.bounds(BLOCK_LAYER)
+        return (x // 2, y // 2, z // 2)

@@ -6,7 +6,7 @@ import numpy as np
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.format import table
-from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, as_coordinates
 from beam_ingest.stages.scope import Scope
 
 ROWS_PER_CHUNK = {SUPERVOXEL_LAYER: 1_000, ATOMIC_LAYER: 200}
@@ -56,6 +56,6 @@ def split_keys(scope: Scope, tablets: int) -> list[bytes]:
     for part in np.arange(1, tablets) / tablets:
         at = int(np.searchsorted(ends, part, "right"))
         number = int((part - ends[at] + weights[at]) / weights[at] * count)
-        x, y, z = scope.written_chunks(np.array([min(number, count - 1)]))[0].tolist()
-        keys.add(table.node_key(scope.grid.chunk_id(list(ROWS_PER_CHUNK)[at], (x, y, z))))
+        (coords,) = as_coordinates(scope.written_chunks(np.array([min(number, count - 1)])))
+        keys.add(table.node_key(scope.grid.chunk_id(list(ROWS_PER_CHUNK)[at], coords)))
     return sorted(keys)

@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.arrays import Indices, unique_pairs
-from beam_ingest.format.grid import Ids
+from beam_ingest.format.grid import Ids, Mask
 
 SAME_CHUNK = 1
 """Stands for the cross layer of edges within a layer-2 chunk: like all, one below where they join."""
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.format.grid import ChunkGrid, Ids
+from beam_ingest.format.grid import ChunkGrid, Ids, as_coordinates, chunk_name
 from beam_ingest.stages import findings
 from beam_ingest.verify.key_space import layers_of
 
@@ -88,8 +88,8 @@ def name(grid: ChunkGrid, node: int) -> str:
     """A node or supervoxel in a line for people: its id, layer and chunk."""
     layer = int(layers_of(grid, np.array([node], np.uint64))[0])
     kind = "supervoxel" if layer == 1 else "node"
-    chunk = "_".join(map(str, grid.coords(np.array([node], np.uint64), layer)[0].tolist()))
-    return f"{kind} {node} (layer {layer}, chunk {chunk})"
+    (coords,) = as_coordinates(grid.coords(np.array([node], np.uint64), layer))
+    return f"{kind} {node} (layer {layer}, chunk {chunk_name(coords)})"
 
 
 def names(grid: ChunkGrid, nodes: Ids) -> Callable[[int], str]:

@@ -50,7 +50,8 @@ class OpenShards(beam.DoFn):  # type: ignore[misc]
         shards = shard_files(grid, chunks, partial=self._job.scope.test)
         payloads: list[Payload] = []
         for opened in read_shards(grid, folder, shards, source.data_version or 0):
-            findings.counts["absent files"] += opened.absent and opened.shard.expected
+            if opened.absent:
+                findings.counts["absent files"] += opened.shard.expected
             payloads += opened.payloads
             if opened.fault:
                 findings.differ_once("input", str(opened.fault.error))
