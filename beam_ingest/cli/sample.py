@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing sample")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the random numbers")
     parser.add_argument(
+        "--volumes", action="store_true", help="write two volumes as well, and volumes.yml to prepare them"
+    )
+    parser.add_argument(
         "--data-version", type=int, choices=(2, 3, 4), default=4, help="layout of the raw edge records"
     )
 
@@ -43,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         data_version=arguments.data_version,
         voxel_offset=tuple(arguments.offset),
+        volumes=arguments.volumes,
     )
     console = Console(file=sys.stderr)
     start = time.monotonic()

@@ -32,6 +32,7 @@ class SampleSpec:
       voxel_offset: where the volume starts, in voxels; it moves the volume and leaves its content the same.
       size: voxels of the volume along x, y and z, when its last chunks are to be smaller than the
         others; the default is chunks * chunk_size.
+      volumes: write the two volumes, too, that ``beam-ingest prepare`` makes a dataset of.
 
     Raises:
       ConfigError: when a value is out of range; the message names it.
@@ -47,6 +48,7 @@ class SampleSpec:
     data_version: int = 4
     voxel_offset: Triple = (0, 0, 0)
     size: Triple | None = None
+    volumes: bool = False
 
     def __post_init__(self) -> None:
         if min(self.chunks) < 1:

@@ -41,7 +41,7 @@ from beam_ingest.sample.supervoxels import (
     touching_inside,
     touching_over,
 )
-from beam_ingest.sample.watershed import write_watershed
+from beam_ingest.sample.watershed import VOLUMES, write_watershed
 
 Records: TypeAlias = npt.NDArray[np.void]
 Shard: TypeAlias = tuple[list[tuple[int, ...]], list[bytes]]
@@ -89,6 +89,10 @@ def label(place: Place, coords: Triple) -> Found:
     """First pass: paint the chunk's voxels, write them, and find what touches inside."""
     labels, supervoxels = label_chunk(place.spec, coords)
     write_watershed(f"{place.directory}/ws", place.spec, coords, labels, supervoxels.ids)
+    if place.spec.volumes:
+        names = supervoxels.beads, supervoxels.families.astype(np.uint64)
+        for folder, values in zip(VOLUMES, names, strict=True):
+            write_watershed(f"{place.directory}/{folder}", place.spec, coords, labels, values)
     touching = touching_inside(labels)
     inside = contacts(place.spec.seed, touching, supervoxels, supervoxels)
     pieces, pairs = joined_inside(supervoxels, touching)

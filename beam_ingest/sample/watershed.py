@@ -11,6 +11,9 @@ from beam_ingest.format.grid import Ids
 from beam_ingest.sample.spec import RESOLUTION, SampleSpec, Triple
 from beam_ingest.sample.supervoxels import Labels
 
+VOLUMES = ("volumes/supervoxels", "volumes/segmentation")
+"""Folders of the volumes that ``prepare`` reads: beads that no face cuts, and their families."""
+
 
 def create_watershed(path: str, spec: SampleSpec) -> None:
     """Write the volume's info file below the folder `path`."""
@@ -25,7 +28,7 @@ def write_watershed(path: str, spec: SampleSpec, coords: Triple, labels: Labels,
       spec: the sample.
       coords: the chunk's.
       labels: 0 for background, i + 1 for supervoxel i, in the chunk's shape.
-      ids: of the supervoxels, shape (n,).
+      ids: of the supervoxels, or what else is to stand for them, shape (n,), uint64.
     """
     low, high = spec.box(coords)
     voxels = np.concatenate([np.zeros(1, np.uint64), ids])[labels]
@@ -34,7 +37,7 @@ def write_watershed(path: str, spec: SampleSpec, coords: Triple, labels: Labels,
     _volume(path, spec)[box] = voxels[..., None]
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1 + len(VOLUMES))
 def _volume(path: str, spec: SampleSpec) -> Any:
     from cloudvolume import CloudVolume  # takes a second to import
 

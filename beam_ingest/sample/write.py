@@ -20,7 +20,7 @@ from beam_ingest.files import resolve_local
 from beam_ingest.format.grid import SUPERVOXEL_LAYER
 from beam_ingest.sample.spec import SPATIAL_BITS, SampleSpec, Triple
 from beam_ingest.sample.stages import FOLDERS, SCRATCH, Found, Place, join, label, write
-from beam_ingest.sample.watershed import create_watershed
+from beam_ingest.sample.watershed import VOLUMES, create_watershed
 
 _CHUNKS_PER_PROCESS = 32
 """Fewer chunks than this are sooner done than another process has started."""
@@ -51,6 +51,26 @@ backend_client:
   TYPE: sqlite
   CONFIG:
     PATH: ./graph.sqlite
+"""
+_VOLUMES_FILE = "volumes.yml"
+_VOLUMES = """\
+# The same neurites as two volumes. Make edges, components and a watershed of them, and then a graph, with
+#   beam-ingest prepare volumes.yml
+#   beam-ingest graph my_graph volumes.yml
+volumes:
+  SUPERVOXELS: ./{supervoxels}
+  SEGMENTATION: ./{segmentation}
+data_source:
+  EDGES: ./prepared/edges
+  COMPONENTS: ./prepared/components
+  WATERSHED: ./prepared/ws
+graph_config:
+  CHUNK_SIZE: [{chunk_size_list}]
+  SPATIAL_BITS: {spatial_bits}
+backend_client:
+  TYPE: sqlite
+  CONFIG:
+    PATH: ./graph.sqlite.prepared
 """
 
 
@@ -119,7 +139,8 @@ def write_sample(
     (root / _MARK).write_text("beam-ingest sample made this folder, and may replace it.\n")
     for folder in FOLDERS:
         (root / folder).mkdir(parents=True)
-    create_watershed(f"{root}/ws", spec)
+    for folder in ("ws", *(VOLUMES if spec.volumes else ())):
+        create_watershed(f"{root}/{folder}", spec)
     chunk_count = spec.grid.chunk_count(SUPERVOXEL_LAYER)
     if processes is None:
         processes = max(1, min(os.cpu_count() or 1, chunk_count // _CHUNKS_PER_PROCESS))
@@ -134,6 +155,8 @@ def write_sample(
                     progress(number * chunk_count + done, len(passes) * chunk_count)
     shutil.rmtree(root / SCRATCH)
     (root / "dataset.yml").write_text(_dataset_yml(spec))
+    if spec.volumes:
+        (root / _VOLUMES_FILE).write_text(_volumes_yml(spec))
     size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     return SampleCounts(chunk_count, *total, bytes=size)
 
@@ -145,7 +168,15 @@ def _remove_sample(root: Path) -> None:
     if not root.is_dir():
         raise ConfigError(f"{root}: expected a folder with a sample to replace, found a file")
     names = {path.name for path in root.iterdir()}
-    ours = {_MARK, "dataset.yml", "ws", *(folder.partition("/")[0] for folder in FOLDERS)}
+    ours = {
+        _MARK,
+        "dataset.yml",
+        _VOLUMES_FILE,
+        "ws",
+        "volumes",
+        "prepared",
+        *(folder.partition("/")[0] for folder in FOLDERS),
+    }
     others = sorted(name for name in names - ours if not name.startswith("graph.sqlite"))
     if names and (_MARK not in names or others):
         found = f"{others[0]} in it" if others else f"no {_MARK} in it"
@@ -182,6 +213,15 @@ def _mapper(processes: int) -> Iterator[_Run]:
         yield functools.partial(pool.map, chunksize=_BATCH)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _volumes_yml(spec: SampleSpec) -> str:
+    return _VOLUMES.format(
+        chunk_size_list=", ".join(map(str, spec.chunk_size)),
+        spatial_bits=SPATIAL_BITS,
+        supervoxels=VOLUMES[0],
+        segmentation=VOLUMES[1],
+    )
 
 
 def _dataset_yml(spec: SampleSpec) -> str:
