@@ -44,11 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     with job.open_store() as store:
         if arguments.overwrite:
             check_removable(store)
-            job.remove_outputs(store)
-        elif not arguments.resume:
-            job.check_outputs()
+        if not arguments.resume and not (arguments.overwrite and store.exists()):
+            job.check_outputs()  # without a table nobody knows whose the files are
     with engine(options) as options:  # or there would be a table that nothing is written to
         job = start_job(job, overwrite=arguments.overwrite, resume=arguments.resume)
+        with job.open_store() as store:
+            # Not before: a table that marks chunks as done must not outlive their files.
+            if not _done(job, store):
+                job.remove_outputs()
         job.write_info()
         return _run(job, options, begun)
 

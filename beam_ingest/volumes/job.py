@@ -16,7 +16,7 @@ from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, C
 from beam_ingest.inputs.watershed import Watershed, chunk_grid
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import digest
-from beam_ingest.stores import Store, store_url
+from beam_ingest.stores import store_url
 from beam_ingest.volumes.outputs import MARK, check_free, output_places, remove_outputs
 from beam_ingest.volumes.source import Extent, Triple, VolumeReader, read_extent, volumes_of
 from beam_ingest.volumes.tables import read_table
@@ -92,12 +92,9 @@ class PrepareJob(StageJob):
         """Refuse folders that hold files already."""
         check_free(self.dataset, self.extent, not self.chunked)
 
-    def remove_outputs(self, store: Store) -> None:
-        """Remove what an earlier run wrote; without its table nobody knows whose the files are."""
-        if store.exists():
-            remove_outputs(self.dataset, self.extent, not self.chunked)
-        else:
-            self.check_outputs()
+    def remove_outputs(self) -> None:
+        """Remove what an earlier run wrote, so that files of another grid are not left among the new ones."""
+        remove_outputs(self.dataset, self.extent, not self.chunked)
 
     def write_info(self) -> None:
         """Write the watershed's info, which the graph reads first."""

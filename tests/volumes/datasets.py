@@ -68,14 +68,11 @@ def write_dataset(folder: Path, volumes: dict[str, Any], size: Coords = SIZE, **
 
 
 def outputs(dataset: Path) -> dict[str, bytes]:
-    """Every file that prepare wrote, but for its own table."""
+    """Every file that prepare wrote, but for its own table, and for what a killed process was about to write."""
     folders = [dataset.parent / name for name in ("edges", "components", "ws")]
-    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-    return {
-        str(file.relative_to(dataset.parent)): file.read_bytes()
-        for file in files
-        if ".beam_ingest" not in file.parts
-    }
+    files = [file.relative_to(dataset.parent) for f in folders for file in f.rglob("*") if file.is_file()]
+    shown = [file for file in files if not any(part.startswith(".") for part in file.parts)]
+    return {str(file): (dataset.parent / file).read_bytes() for file in shown}
 
 
 def named_pieces(dataset: Path, supervoxels: np.ndarray, size: Coords = SIZE) -> dict[int, Piece]:

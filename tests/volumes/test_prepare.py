@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections import Counter
 from pathlib import Path
 
@@ -168,6 +169,16 @@ def test_outputs_that_are_there_are_kept_unless_told(prepared: Path, dataset: Pa
     (dataset.parent / "components" / "components_0_0_0.proto").write_bytes(b"damaged")
     cli.refused("prepare", dataset, status=1)
     assert cli("prepare", dataset, "--overwrite").status == 0
+    files = outputs(dataset)
+    assert files.pop("components/notes.txt") == b"mine"
+    assert files == outputs(prepared)
+    # Killed while the files were removed, and taken up: nothing is taken for done.
+    table = dataset.parent / "edges" / ".beam_ingest" / "prepare.sqlite"
+    with sqlite3.connect(table) as connection:
+        connection.execute("DELETE FROM cells WHERE row_key > CAST('beam_ingest' AS BLOB)")
+    connection.close()
+    (dataset.parent / "edges" / "edges_9_9_9.proto.zst").write_bytes(b"of another grid")
+    assert cli("prepare", dataset, "--resume").status == 0
     files = outputs(dataset)
     assert files.pop("components/notes.txt") == b"mine"
     assert files == outputs(prepared)
