@@ -101,7 +101,7 @@ class InputError(BeamIngestError):
     """
 
     def __init__(
-        self, file: str, chunk: str, expected: str, found: str, advice: str = "write the file anew"
+        self, file: str, chunk: str, expected: str, found: str, advice: str = "write the file again"
     ) -> None:
         # All five go to Exception.args, so that the error survives pickling between workers.
         super().__init__(file, chunk, expected, found, advice)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.format.grid import ChunkGrid
-from beam_ingest.ingest.build import Builder, Built
+from beam_ingest.ingest.build import Builder, BuiltChunk
 from beam_ingest.ingest.job import make_job
 from beam_ingest.ingest.memory import PEAK_BYTES_PER_EDGE, PEAK_BYTES_PER_SUPERVOXEL, group_edges
 from beam_ingest.kernels.state import unpack
@@ -75,7 +75,7 @@ def measure(path: str) -> Measured:
     dataset = Dataset.from_file(path)
     job = make_job("measured", dataset, "sqlite:none")
     builder, scope, grid = Builder(job), Scope(job.grid, False), job.grid
-    below: list[Built] = []
+    below: list[BuiltChunk] = []
     for block in scope.blocks(0, scope.block_count).tolist():
         chunks = scope.chunks(tuple(block))
         contents = builder.read(chunks)

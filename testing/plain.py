@@ -6,13 +6,13 @@ from collections import defaultdict
 
 import numpy as np
 
-from beam_ingest.ingest.build import Builder, Built
+from beam_ingest.ingest.build import Builder, BuiltChunk
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.kernels.root_ids import shard_of, shard_ranges
 from beam_ingest.stages.scope import Scope
 
 
-def build_all(job: IngestJob, order: np.random.Generator | None = None) -> list[Built]:
+def build_all(job: IngestJob, order: np.random.Generator | None = None) -> list[BuiltChunk]:
     """What every chunk, and every share of the roots, of a whole graph comes to.
 
     Args:
@@ -40,9 +40,9 @@ def build_all(job: IngestJob, order: np.random.Generator | None = None) -> list[
         below = [builder.parent(chunk_id, shuffled(packed)) for chunk_id, packed in messages.items()]
         built += below
     shards = defaultdict(dict)
-    senders = {f.sender: f for chunk in built for f in chunk.families}
-    for sender, families in senders.items():
-        shards[shard_of(sender)][sender] = families.root_count
+    senders = {f.sender: f for chunk in built for f in chunk.root_children}
+    for sender, root_children in senders.items():
+        shards[shard_of(sender)][sender] = root_children.root_count
     for counts in shards.values():
         built += [builder.roots(senders[sender], *told) for sender, told in shard_ranges(counts).items()]
     return built

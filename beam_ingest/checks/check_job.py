@@ -9,7 +9,7 @@ from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.ingest.job import IngestJob
 
 SAMPLE = 8
-"""Chunks that are opened when nobody says how many; of these the watershed's voxels are read too."""
+"""Chunks that are opened by default; of these the voxels of the watershed are read too."""
 
 
 @dataclass(frozen=True)

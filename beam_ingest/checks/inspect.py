@@ -158,7 +158,7 @@ class Inspector:
                 name,
                 f"supervoxels that are in {place}",
                 _some(found.absent),
-                "name the watershed that the edges were made from, or write the file anew",
+                "name the watershed that the edges were made from, or write the file again",
             )
             findings.problem(ABSENT, Case.of(absent), count=found.absent.size)
 

@@ -119,7 +119,7 @@ def list_part(kinds: list[FileKind], part: str, findings: Findings) -> None:
 def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
     """Which chunks of `part` have a file of `kind`: shape (columns of x in the part, y, z), bool.
 
-    None when nobody can tell.
+    None when this cannot be told.
     """
     columns = _columns(kind, part)
     there = np.zeros((columns.size, *kind.bounds[1:]), bool)

@@ -20,7 +20,7 @@ class Selection:
     Chunk k of the selection is number ``(k * stride + stride / 2) mod chunks`` of the grid, with a stride
     near the golden section of all chunks, which spreads any count of them evenly. Since it has no
     divisor in common with the number of chunks, no chunk comes twice, and whether a chunk is
-    selected can be computed from its coordinates: nobody keeps a list.
+    selected can be computed from its coordinates: no list is kept.
 
     Attributes:
       grid: the chunk grid.

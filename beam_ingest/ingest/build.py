@@ -1,6 +1,6 @@
 """Building one chunk: from bytes of files or messages to cells, messages and roots.
 
-No Beam here: the pipeline, and whoever wants to look at one chunk, call the same functions.
+No Beam here: the pipeline and the replay of one chunk call the same functions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from beam_ingest.stages.progress import Counts
 
 
 @dataclass(frozen=True, eq=False)
-class Families:
+class RootChildren:
     """Nodes that become children of roots.
 
     Attributes:
@@ -52,20 +52,20 @@ class Families:
 
 
 @dataclass(frozen=True, eq=False)
-class Built:
+class BuiltChunk:
     """What came of one chunk.
 
     Attributes:
       cells: its cells, not yet written.
       counts: what it counts for.
       messages: chunk ids of the next layer and packed messages for them.
-      families: nodes of it that become children of roots.
+      root_children: nodes of it that become children of roots.
     """
 
     cells: Cells
     counts: Counts
     messages: list[tuple[int, bytes]]
-    families: list[Families]
+    root_children: list[RootChildren]
 
 
 PIECE_CHILDREN = 1 << 20
@@ -95,7 +95,7 @@ class Builder:
         edges: Content | InputError,
         components: Content | InputError,
         missing: int = 0,
-    ) -> Built:
+    ) -> BuiltChunk:
         """Build the layer-2 chunk at `coords`.
 
         Args:
@@ -124,9 +124,9 @@ class Builder:
             **_sizes(cells),
         )
         messages = self._messages(chunk.chunk_id, chunk.state, chunk.halos)
-        return Built(cells, counts, messages, _singles(chunk.chunk_id, chunk.dropped))
+        return BuiltChunk(cells, counts, messages, _singles(chunk.chunk_id, chunk.dropped))
 
-    def parent(self, chunk_id: int, packed: list[bytes]) -> Built:
+    def parent(self, chunk_id: int, packed: list[bytes]) -> BuiltChunk:
         """Build the chunk `chunk_id` of layer 3 or above from the messages to it.
 
         Raises:
@@ -150,14 +150,14 @@ class Builder:
             no_parents = np.empty(0, np.uint64)
             cells = parent_cells(chunk_id, chunk, no_parents, self._job.graph_version)
             counts = Counts(edges=message.own.size, **_sizes(cells))
-            return Built(cells, counts, [], _pieces(chunk_id, chunk.children, chunk.child_offsets))
+            return BuiltChunk(cells, counts, [], _pieces(chunk_id, chunk.children, chunk.child_offsets))
         parents = np.uint64(chunk_id + 1) + np.arange(count, dtype=np.uint64)
         cells = parent_cells(chunk_id, chunk, parents, self._job.graph_version)
         counts = Counts(
             nodes=count, edges=message.own.size, rows=count + (1 if count else 0), **_sizes(cells)
         )
         messages = self._messages(chunk_id, chunk.state, chunk.halos)
-        return Built(cells, counts, messages, _singles(chunk_id, parents[chunk.dropped]))
+        return BuiltChunk(cells, counts, messages, _singles(chunk_id, parents[chunk.dropped]))
 
     def bad(self, coords: Coordinates) -> list[tuple[int, bytes]]:
         """Messages to the layer-3 chunks around a chunk whose files are bad: its edges are not known."""
@@ -174,22 +174,22 @@ class Builder:
         """
         return self._asymmetric(asymmetries([unpack(data) for data in packed]))
 
-    def roots(self, families: Families, first: int, highest: int) -> Built:
+    def roots(self, root_children: RootChildren, first: int, highest: int) -> BuiltChunk:
         """The roots of one sender.
 
         Args:
-          families: their children.
+          root_children: their children.
           first: the k of the first root in its shard; the others follow.
           highest: the highest k of the shard if its counter is to be written here, else 0.
         """
-        grid, shard = self._grid, shard_of(families.sender)
-        roots = root_ids(grid, shard, first, families.root_count)
-        cells = hierarchy_cells(roots, families.children, families.child_offsets)
+        grid, shard = self._grid, shard_of(root_children.sender)
+        roots = root_ids(grid, shard, first, root_children.root_count)
+        cells = hierarchy_cells(roots, root_children.children, root_children.child_offsets)
         if highest:
             root_chunk = grid.chunk_id(grid.root_layer, (0, 0, 0))
             cells.append(table.counter(table.root_counter_key(root_chunk, shard), highest))
         counts = Counts(nodes=roots.size, rows=roots.size + bool(highest), **_sizes(cells))
-        return Built(cells, counts, [], [])
+        return BuiltChunk(cells, counts, [], [])
 
     def _checked(
         self, coords: Coordinates, edges: Content | InputError, components: Content | InputError
@@ -236,22 +236,22 @@ def _sizes(cells: Cells) -> dict[str, int]:
     return {"cells": sum(c.keys.size for c in cells), "nbytes": sum(c.nbytes for c in cells)}
 
 
-def _singles(chunk_id: int, nodes: Ids) -> list[Families]:
+def _singles(chunk_id: int, nodes: Ids) -> list[RootChildren]:
     """Nodes that each become the one child of a root."""
-    return [Families(chunk_id, nodes, np.arange(nodes.size + 1))] if nodes.size else []
+    return [RootChildren(chunk_id, nodes, np.arange(nodes.size + 1))] if nodes.size else []
 
 
-def _pieces(chunk_id: int, children: Ids, child_offsets: Indices) -> list[Families]:
+def _pieces(chunk_id: int, children: Ids, child_offsets: Indices) -> list[RootChildren]:
     """The components of the root chunk in pieces, each a sender of its own."""
     count = child_offsets.size - 1
     if count == 0:
         return []
     piece_of = child_offsets[:-1] // PIECE_CHILDREN
-    families = []
+    root_children = []
     for piece in np.unique(piece_of).tolist():
         first, last = np.searchsorted(piece_of, piece), np.searchsorted(piece_of, piece, "right")
         begin, end = child_offsets[first], child_offsets[last]
-        families.append(
-            Families(chunk_id + piece, children[begin:end], child_offsets[first : last + 1] - begin)
+        root_children.append(
+            RootChildren(chunk_id + piece, children[begin:end], child_offsets[first : last + 1] - begin)
         )
-    return families
+    return root_children

@@ -49,7 +49,7 @@ def encode_meta(dataset: Dataset, graph_id: str) -> bytes:
         FANOUT=dataset.fanout,
         LAYER_ID_BITS=dataset.layer_id_bits,
         SPATIAL_BITS=dataset.spatial_bits,
-        OVERWRITE=False,  # an order to whoever makes the table, not a fact of the graph
+        OVERWRITE=False,  # an order to the program that makes the table, not a fact of the graph
         ROOT_LOCK_EXPIRY=timedelta(minutes=3),
         ROOT_COUNTERS=dataset.root_counters,
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from beam_ingest.files import Content, Folder
 from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, Coords, as_coordinates
-from beam_ingest.ingest.build import Builder, Built
+from beam_ingest.ingest.build import Builder, BuiltChunk
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, shard_files
 from beam_ingest.inputs.components import encode_components
@@ -51,7 +51,7 @@ def read_inputs(job: IngestJob, chunks: list[Coordinates]) -> Contents:
     return list(zip(chunks, contents[::2], contents[1::2], strict=True))
 
 
-def build_chunk(job: IngestJob, layer: int, coords: Coordinates, contents: Contents) -> Built:
+def build_chunk(job: IngestJob, layer: int, coords: Coordinates, contents: Contents) -> BuiltChunk:
     """Build one chunk from the files of the layer-2 chunks in `chunks_below`.
 
     Raises:

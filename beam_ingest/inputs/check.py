@@ -145,7 +145,7 @@ class ChunkChecker:
             or chunks[0] == self._chunk >> self._shift
             or not are_supervoxels(self._grid, edges.node_ids1)
         ):
-            return "write the file anew"
+            return "write the file again"
         name = chunk_name(self._grid.chunk_coords(int(edges.node_ids1[0])))
         return f"these ids are of chunk {name}: put each file in its place"
 

@@ -81,7 +81,7 @@ def decode_shard(
         if _crc(payload) != stored[-_CRC_BYTES:]:
             raise wrong("a payload with its crc32", "a payload whose crc32 differs")
         if len(payload) % item_bytes:
-            advice = "correct DATA_VERSION, or write the file anew"
+            advice = "correct DATA_VERSION, or write the file again"
             raise wrong(f"records of {item_bytes} bytes", f"{len(payload)} bytes of them", advice)
         yield tuple(chunk_ids), payload
 

@@ -101,7 +101,7 @@ class Labels:
 
 
 def has_voxels(url: str) -> bool:
-    """Whether any voxel of the volume at `url` is stored at mip 0; True where nobody can tell."""
+    """Whether any voxel of the volume at `url` is stored at mip 0; True where this is unknown."""
     folder = Folder(url)
     (info,) = folder.read(["info"])
     key = json.loads(info or b"{}")["scales"][0]["key"]

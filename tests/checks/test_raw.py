@@ -107,7 +107,7 @@ def test_the_wrong_data_version(cli: Cli, sample: Path) -> None:
     # Now and then a payload is long enough for records of either size, whose ids then make no sense.
     whole = [case for case in tally["examples"] if case["expected"] == "records of 64 bytes"]
     assert whole
-    assert {case["advice"] for case in whole} == {"correct DATA_VERSION, or write the file anew"}
+    assert {case["advice"] for case in whole} == {"correct DATA_VERSION, or write the file again"}
 
 
 def test_a_folder_that_is_not_there(cli: Cli, sample: Path) -> None:

@@ -146,7 +146,7 @@ def test_edges_of_supervoxels_that_do_not_exist(cli: Cli, sample: Path) -> None:
     assert line == (
         f"{edges_file(sample)}: chunk 1_0_1: expected supervoxels that are in {sample.parent}/ws/, found "
         f"{one} and 1 more that are not; name the watershed that the edges were made from, or write the "
-        "file anew"
+        "file again"
     )
 
 

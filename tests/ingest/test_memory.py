@@ -21,7 +21,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from beam_ingest.dataset import Dataset
 from beam_ingest.format import table
 from beam_ingest.format.grid import ChunkGrid
-from beam_ingest.ingest.build import Builder, Built
+from beam_ingest.ingest.build import Builder, BuiltChunk
 from beam_ingest.ingest.job import IngestJob, make_job, start_job
 from beam_ingest.ingest.memory import (
     CONTACTS_PER_FACE_VOXEL,
@@ -149,7 +149,7 @@ def test_the_memory_of_a_chunk_of_layer_2(tissue: IngestJob) -> None:
     assert 0.5 * bound < peak + held < bound + _SMALL
 
 
-def layer_2(job: IngestJob) -> list[Built]:
+def layer_2(job: IngestJob) -> list[BuiltChunk]:
     """All chunks of layer 2."""
     builder, bounds = Builder(job), job.grid.bounds(2)
     return [builder.atomic(c, *builder.read([c])) for c in product(*map(range, bounds))]

@@ -29,7 +29,7 @@ OTHER: Coords = (2, 0, 1)
 """The chunk next to it along x, in another layer-3 chunk."""
 ONE, TWO, THREE, FOUR = (supervoxel(BAD, segment) for segment in (1, 2, 3, 4))
 SWAP = "both files must list each edge between their chunks: write them from one segmentation"
-ANEW = "write the file anew"
+ANEW = "write the file again"
 
 
 def edges_file(dataset: Path, name: str = NAME) -> Path:

@@ -27,7 +27,7 @@ PAIR = struct.Struct("<QQ")
 HEADER = struct.Struct("<4sQQ")
 HERE: Coords = (1, 0, 1)
 NAME = "1_0_1"
-ANEW = "write the file anew"
+ANEW = "write the file again"
 
 Payload = tuple[tuple[int, ...], bytes]
 
@@ -396,7 +396,7 @@ def test_the_wrong_data_version(cli: Cli, sample: Path) -> None:
     for line in failures(cli, sample)[:4]:
         assert re.search(
             r"expected records of 64 bytes, found \d+ bytes of them; "
-            "correct DATA_VERSION, or write the file anew$",
+            "correct DATA_VERSION, or write the file again$",
             line,
         )
 

@@ -59,7 +59,7 @@ def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> b
     """
     read = ReadRaw(job) if job.raw else beam.ParDo(ReadBlocks(job))
     output = begin | "Plan" >> PlanBlocks(job.scope) | "Layer 2" >> AtomicLayer(job, read)
-    families = [output.families]
+    root_children = [output.root_children]
     workers = _workers_to_tell(begin if isinstance(begin, beam.Pipeline) else begin.pipeline)
     for layer in job.scope.layers:
         parents = ParentLayer(job, layer, output.written)
@@ -68,9 +68,9 @@ def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> b
             if needed > workers.nbytes:
                 parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GiB")
         output = output.messages | f"Layer {layer}" >> parents
-        families.append(output.families)
+        root_children.append(output.root_children)
     if not job.test:
-        return tuple(families) | "Roots" >> Roots(job, output.written)
+        return tuple(root_children) | "Roots" >> Roots(job, output.written)
     stop_if_failed = StopIfFailed(job, BLOCK_LAYER)
 
     def finish(_: bytes, counts: Counts) -> Counts:

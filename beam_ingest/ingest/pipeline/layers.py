@@ -15,9 +15,9 @@ import numpy.typing as npt
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError
 from beam_ingest.format.grid import ATOMIC_LAYER
-from beam_ingest.ingest.build import Builder, Built
+from beam_ingest.ingest.build import Builder, BuiltChunk
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.ingest.pipeline.families import pack_families
+from beam_ingest.ingest.pipeline.root_children import pack_root_children
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
 from beam_ingest.stages import progress
 from beam_ingest.stages.coding import (
@@ -35,7 +35,7 @@ from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.sink import Write, all_written, failed_unit
 from beam_ingest.stages.typed import typed
 
-_MESSAGES, _FAMILIES, _UNITS = "messages", "families", "units"
+_MESSAGES, _ROOT_CHILDREN, _UNITS = "messages", "root_children", "units"
 
 
 class LayerOutput(NamedTuple):
@@ -43,12 +43,12 @@ class LayerOutput(NamedTuple):
 
     Attributes:
       messages: (parent chunk key, compressed message) for the next layer.
-      families: (sender key, packed nodes) for the roots.
+      root_children: (sender key, packed nodes) for the roots.
       written: one `Counts`, there when everything is written; none when there was nothing to write.
     """
 
     messages: beam.PCollection
-    families: beam.PCollection
+    root_children: beam.PCollection
     written: beam.PCollection
 
 
@@ -120,9 +120,11 @@ class ParentLayer(beam.PTransform):  # type: ignore[misc]
 def _build_and_write(
     elements: beam.PCollection, job: IngestJob, layer: int, build: beam.DoFn, *side_inputs: Any
 ) -> LayerOutput:
-    built = elements | "Build" >> beam.ParDo(build, *side_inputs).with_outputs(_MESSAGES, _FAMILIES, _UNITS)
-    typed(built, {_MESSAGES: KEYED_BYTES, _FAMILIES: KEYED_BYTES, _UNITS: WriteUnit})
-    return LayerOutput(built[_MESSAGES], built[_FAMILIES], built[_UNITS] | "Write" >> Write(job, layer))
+    built = elements | "Build" >> beam.ParDo(build, *side_inputs).with_outputs(
+        _MESSAGES, _ROOT_CHILDREN, _UNITS
+    )
+    typed(built, {_MESSAGES: KEYED_BYTES, _ROOT_CHILDREN: KEYED_BYTES, _UNITS: WriteUnit})
+    return LayerOutput(built[_MESSAGES], built[_ROOT_CHILDREN], built[_UNITS] | "Write" >> Write(job, layer))
 
 
 class _BuildChunks(beam.DoFn):  # type: ignore[misc]
@@ -136,7 +138,7 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         self._chunks = beam.metrics.Metrics.counter(f"Layer {layer}", "chunks")
         self._group_bytes = beam.metrics.Metrics.distribution(f"Layer {layer}", "group_bytes")
 
-    def _chunk(self, chunk_id: int, build: Callable[[], Built]) -> Iterator[beam.pvalue.TaggedOutput]:
+    def _chunk(self, chunk_id: int, build: Callable[[], BuiltChunk]) -> Iterator[beam.pvalue.TaggedOutput]:
         """Build one chunk; bad input becomes a failure and the others go on."""
         start = time.perf_counter_ns()
         try:
@@ -154,8 +156,9 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         milliseconds = (time.perf_counter_ns() - start) // 1_000_000
         self._chunks.inc()
         yield from self._messages(built.messages)
-        for families in built.families:
-            yield beam.pvalue.TaggedOutput(_FAMILIES, (encode_key(families.sender), pack_families(families)))
+        for children in built.root_children:
+            element = (encode_key(children.sender), pack_root_children(children))
+            yield beam.pvalue.TaggedOutput(_ROOT_CHILDREN, element)
         if self._scope.writes(chunk_id):
             root = self._layer == self._job.grid.root_layer
             mark = progress.ROOT_EDGES_KEY if root else progress.chunk_key(chunk_id)

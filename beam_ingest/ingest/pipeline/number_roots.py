@@ -9,7 +9,7 @@ import apache_beam as beam
 
 from beam_ingest.ingest.build import Builder
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.ingest.pipeline.families import unpack_families
+from beam_ingest.ingest.pipeline.root_children import unpack_root_children
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
 from beam_ingest.kernels.root_ids import shard_of, shard_ranges
 from beam_ingest.stages import progress
@@ -21,7 +21,7 @@ from beam_ingest.stages.stop import forget_failures
 _COUNT = struct.Struct("<QQ")
 """Sender and number of its roots."""
 _RANGE = struct.Struct("<QQ")
-"""What `shard_ranges` tells a sender. It is shorter than packed families, which have two sizes and a node."""
+"""What `shard_ranges` tells a sender. Shorter than packed `RootChildren`, which have two sizes and a node."""
 
 
 class Roots(beam.PTransform):  # type: ignore[misc]
@@ -38,17 +38,17 @@ class Roots(beam.PTransform):  # type: ignore[misc]
         self._below = below
 
     def expand(self, layers: Sequence[beam.PCollection]) -> beam.PCollection:
-        """Apply the transform to (sender key, packed families) of every layer; gives the total `Counts`."""
+        """Apply the transform to (sender key, packed `RootChildren`) of all layers; gives all `Counts`."""
         job, layer = self._job, self._job.grid.root_layer
-        families = layers | "Every layer" >> beam.Flatten()
+        root_children = layers | "Every layer" >> beam.Flatten()
         ranges = (
-            families
+            root_children
             | "Count" >> beam.Map(_count).with_output_types(KEYED_BYTES)
             | "Group shards" >> beam.GroupByKey()
             | "Number" >> beam.FlatMap(_number).with_output_types(KEYED_BYTES)
         )
         written = (
-            (families, ranges)
+            (root_children, ranges)
             | "Meet" >> beam.Flatten()
             | "Group" >> beam.GroupByKey()
             | "Build" >> beam.ParDo(_BuildRoots(job), all_written(self._below))
@@ -74,7 +74,7 @@ class Roots(beam.PTransform):  # type: ignore[misc]
 
 def _count(element: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     sender = decode_key(element[0])
-    count = unpack_families(sender, element[1]).root_count
+    count = unpack_root_children(sender, element[1]).root_count
     return bytes([shard_of(sender)]), _COUNT.pack(sender, count)
 
 
@@ -94,5 +94,5 @@ class _BuildRoots(beam.DoFn):  # type: ignore[misc]
         self._stop_if_failed(below)
         sender = decode_key(group[0])
         packed_range, data = sorted(group[1], key=len)
-        built = self._builder.roots(unpack_families(sender, data), *_RANGE.unpack(packed_range))
+        built = self._builder.roots(unpack_root_children(sender, data), *_RANGE.unpack(packed_range))
         yield WriteUnit(progress.roots_key(sender), built.counts, 0, built.cells)
