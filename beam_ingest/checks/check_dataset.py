@@ -26,6 +26,7 @@ from beam_ingest.checks.listing import file_kinds, list_part, parts
 from beam_ingest.checks.pairs import compare, meeting_places
 from beam_ingest.checks.selection import Selection
 from beam_ingest.files import Folder
+from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.ingest.build import Builder
 from beam_ingest.kernels.symmetry import ROW, Rows
 from beam_ingest.stages.coding import KEYED_BYTES, encode_key
@@ -33,6 +34,7 @@ from beam_ingest.stages.payloads import unpack_payloads
 from beam_ingest.stages.planning import Plan, PlanBlocks
 from beam_ingest.stages.report import WriteReport
 from beam_ingest.stages.scope import BLOCK_LAYER
+from beam_ingest.stages.ticks import add_done
 from beam_ingest.stages.typed import merging, typed
 
 _ROWS = "rows"
@@ -111,6 +113,7 @@ class _Inspect(beam.DoFn):  # type: ignore[misc]
             for block, part in meeting_places(self._job.grid, np.concatenate(rows)):
                 yield beam.pvalue.TaggedOutput(_ROWS, (encode_key(block), part.tobytes()))
         yield beam.pvalue.TaggedOutput(FINDINGS, findings.encode())
+        add_done(self._job.report, ATOMIC_LAYER, len(rows))
 
 
 class _InspectFiles(_Inspect):

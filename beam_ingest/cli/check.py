@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from beam_ingest.cli.colour import coloured
 from beam_ingest.cli.importing import importing
 from beam_ingest.cli.options import add_app_profile, add_dataset, add_json, add_settings
 from beam_ingest.cli.sizes import count_of
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         from beam_ingest.cli.report import run_for_report
         from beam_ingest.cli.temporary import report_folder, temporary_folder
         from beam_ingest.dataset import Dataset
+        from beam_ingest.format.grid import ATOMIC_LAYER
         from beam_ingest.runners.options import check_options, is_local
 
     begun = time.monotonic()
@@ -69,7 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
         options = _beam_options(ingest, options, count)
         with temporary_folder(is_local(options)):
             job = CheckJob(ingest, count, report_folder(options, "check"))
-            findings.merge(run_for_report("Check", CheckDataset(job), Findings, job.report, options))
+            total = job.grid.chunk_count(ATOMIC_LAYER) if job.selection.is_all else None
+            findings.merge(
+                run_for_report(
+                    "Check", CheckDataset(job), Findings, job.report, options, {ATOMIC_LAYER: total}
+                )
+            )
         listing.conclude(listing.file_kinds(dataset, job.grid, ingest.raw), dataset.chunk_size, findings)
         inspect.conclude(job, findings)
     if arguments.json:
@@ -112,7 +119,8 @@ def _show(dataset: Dataset, job: CheckJob | None, findings: Findings, seconds: f
         print(f"\nnot checked: {line}")
     _show_tallies("PROBLEM", findings.problems)
     verdict = count_of(findings.total, "problem") if findings.total else "No problems"
-    print(f"\n{verdict} found in {dataset.path} (checked in {seconds:.1f} s)")
+    line = f"{verdict} found in {dataset.path} (checked in {seconds:.1f} s)"
+    print(f"\n{coloured(line, good=not findings.total)}")
 
 
 def _show_tallies(head: str, tallies: Tallies[Case]) -> None:

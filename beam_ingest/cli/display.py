@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import nullcontext, suppress
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
+from beam_ingest.errors import StoreError
 from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.stages import progress
@@ -18,6 +29,29 @@ from beam_ingest.stores import Store
 _SECONDS_OF_BARS, _SECONDS_OF_LINES = 0.5, 2.0
 _STORES = logging.getLogger("beam_ingest.stores")
 """What is said here is for people: what a store waits for."""
+
+
+def make_bars(console: Console) -> Progress:
+    """Bars of layers, with the time that they will still take; none where there is no terminal."""
+    return Progress(
+        TextColumn("layer {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        console=console,
+        disable=not console.is_terminal,
+        redirect_stderr=False,  # others have a log
+    )
+
+
+class _Rate(ProgressColumn):
+    """Chunks a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of a bar, empty until it is known."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.1f}/s", style="progress.data.speed")
 
 
 class ProgressDisplay:
@@ -35,15 +69,7 @@ class ProgressDisplay:
         self._handler = logging.StreamHandler(self._console.file)
         self._layers = list(range(ATOMIC_LAYER, job.grid.root_layer + 1))
         self._built: list[LayerStatus] = []
-        self._progress = Progress(
-            TextColumn("layer {task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            redirect_stderr=False,  # others have a log
-        )
+        self._progress = make_bars(self._console)
         self._bars = {
             layer: self._progress.add_task(str(layer), total=job.grid.chunk_count(layer), start=False)
             for layer in self._layers
@@ -57,8 +83,8 @@ class ProgressDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.update()
+        with suppress(StoreError) if kind else nullcontext():
+            self.update()  # after a failure, too: it shows how far it came
         self._progress.stop()
         _STORES.removeHandler(self._handler)
 

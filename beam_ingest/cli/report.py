@@ -9,6 +9,7 @@ import apache_beam as beam
 
 from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
+from beam_ingest.cli.steps import StepsDisplay
 from beam_ingest.errors import RunError
 from beam_ingest.runners.options import is_local
 from beam_ingest.runners.pipeline import run_pipeline
@@ -17,7 +18,12 @@ from beam_ingest.stages.report import SomeFindings, read_report
 
 
 def run_for_report(
-    label: str, transform: beam.PTransform, kind: type[SomeFindings], folder: str, options: Mapping[str, Any]
+    label: str,
+    transform: beam.PTransform,
+    kind: type[SomeFindings],
+    folder: str,
+    options: Mapping[str, Any],
+    totals: Mapping[int, int | None],
 ) -> SomeFindings:
     """Run a transform to its end; returns the findings that it reported.
 
@@ -27,6 +33,7 @@ def run_for_report(
       kind: class of the findings.
       folder: URL of the folder that the report is written to.
       options: options of Apache Beam by name.
+      totals: chunks of each layer, for the progress; None if that is not known.
 
     Raises:
       BeamIngestError: when the run fails, or ends without a report.
@@ -35,9 +42,11 @@ def run_for_report(
     def build(pipeline: beam.Pipeline) -> None:
         pipeline | label >> transform
 
+    display = StepsDisplay(folder, totals)
     with engine(options) as given, logged():
         try:
-            run_pipeline(build, given)
+            with display:
+                run_pipeline(build, given, display.update)
         except Exception as error:
             known = reason(error)
             if known is error and not is_local(given):  # the runner's own page or log says more

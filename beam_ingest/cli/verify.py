@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from beam_ingest.cli.colour import coloured
 from beam_ingest.cli.importing import importing
 from beam_ingest.cli.options import add_graph, add_json, add_settings
 from beam_ingest.cli.sizes import count_of
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         if unfinished is not None:
             raise BeamIngestError(unfinished)
         findings = run_for_report(
-            f"Verify {arguments.graph_id}", VerifyGraph(job), Findings, job.report, options
+            f"Verify {arguments.graph_id}", VerifyGraph(job), Findings, job.report, options, job.totals
         )
     if arguments.json:
         print(json.dumps({"graph_id": arguments.graph_id, "total": findings.total} | findings.as_dict()))
@@ -78,6 +79,7 @@ def _show(graph_id: str, findings: Findings, seconds: float) -> None:
     cells = findings.counts["cells"]
     if findings.total:
         verdict = f"Graph {graph_id} differs from its inputs: {count_of(findings.total, 'difference')} found"
-        print(f"\n{verdict} ({seconds:.1f} s)")
+        print(f"\n{coloured(f'{verdict} ({seconds:.1f} s)', good=False)}")
     else:
-        print(f"\nGraph {graph_id} matches its inputs ({cells:,} cells verified in {seconds:.1f} s)")
+        verdict = f"Graph {graph_id} matches its inputs ({cells:,} cells verified in {seconds:.1f} s)"
+        print(f"\n{coloured(verdict, good=True)}")

@@ -13,6 +13,7 @@ from beam_ingest.inputs.components import Mapping, components_file_name, parse_c
 from beam_ingest.inputs.edges import ChunkEdges, edges_file_name, edges_folder
 from beam_ingest.inputs.reading import ChunkInputs, read_chunk, read_files
 from beam_ingest.stages.coding import decode_key, encode_key
+from beam_ingest.stages.ticks import add_done
 from beam_ingest.stores import Store
 from beam_ingest.verify.chunks import ChunkVerifier
 from beam_ingest.verify.findings import Findings
@@ -75,6 +76,8 @@ class VerifyChunks(beam.DoFn):  # type: ignore[misc]
         else:
             messages = self._verifier.around(coords, inputs)
         yield from tagged(self._grid, messages)
+        if self._scope.writes(self._grid.chunk_id(ATOMIC_LAYER, coords)):
+            add_done(self._job.report, ATOMIC_LAYER)
 
 
 class VerifyFiles(VerifyChunks):

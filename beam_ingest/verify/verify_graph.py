@@ -12,6 +12,7 @@ from beam_ingest.stages.coding import KEYED_BYTES, decode_key, encode_key
 from beam_ingest.stages.planning import Plan, PlanBlocks
 from beam_ingest.stages.report import WriteReport
 from beam_ingest.stages.scope import BLOCK_LAYER
+from beam_ingest.stages.ticks import add_done
 from beam_ingest.stages.typed import typed
 from beam_ingest.stores import Store
 from beam_ingest.verify.atomic import REPORTS, Output, VerifyChunks, VerifyFiles, report, tag_of, tagged
@@ -89,6 +90,8 @@ class _VerifyParents(VerifyChunks):
         else:
             yield from tagged(self._grid, self._verifier.parent(chunk_id, group[1], findings))
         yield report(findings)
+        if self._scope.writes(chunk_id):
+            add_done(self._job.report, self._grid.layer_of(chunk_id))
 
 
 class _VerifyRest(beam.DoFn):  # type: ignore[misc]

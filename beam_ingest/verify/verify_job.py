@@ -9,7 +9,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.files import Folder
 from beam_ingest.format import table
-from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.stages.failures import summarise
 from beam_ingest.stages.manifest import Manifest, read_graph
@@ -67,6 +67,13 @@ class VerifyJob:
     def top(self) -> int:
         """The highest layer that is written."""
         return BLOCK_LAYER if self.scope.test else self.grid.root_layer
+
+    @property
+    def totals(self) -> dict[int, int | None]:
+        """How many chunks of each layer are verified; of the root chunk, pieces."""
+        layers = (ATOMIC_LAYER, *self.scope.layers)
+        counts: dict[int, int | None] = {layer: self.scope.written(layer) for layer in layers}
+        return counts if self.scope.test else counts | {self.grid.root_layer: self.pieces}
 
     @functools.cached_property
     def keys(self) -> KeySpace:
