@@ -8,6 +8,9 @@ go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building 
 	GOBIN=$(abspath $(BIN)) go install $(2); }
 FLINK := $(abspath $(VENV))/flink
 SAMPLE := sample
+FAST := $(addprefix tests/,format inputs/test_bad_shards.py inputs/test_check.py inputs/test_components.py \
+	ingest/test_graph.py sample/test_write.py stores/test_sqlite.py verify/test_damage.py volumes \
+	test_arrays.py test_bad_dataset.py test_dataset_file.py test_files.py test_packaging.py test_structure.py)
 WORKERS ?= 2
 BENCH_CHUNKS ?= 64 512 4096
 BENCH_RUNS ?= 3
@@ -60,8 +63,8 @@ types: install ## Check types
 tests: install prism flink ## Run the test suite [MARKERS="not slow and ..."]
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal $(if $(MARKERS),-m "$(MARKERS)")
 
-test-fast: install ## Run what needs neither minutes nor other programs: enough while you work
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "not slow and not emulator and not external"
+test-fast: lint types ## Check style, types and what is tested without whole builds: enough while you work
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "not slow and not emulator and not external" $(FAST)
 
 test-slow: install prism flink ## Run the tests that take minutes, and random ones with many more examples
 	@PATH="$(abspath $(BIN)):$$PATH" HYPOTHESIS_PROFILE=nightly $(BIN)/pytest --numprocesses $(WORKERS) \
