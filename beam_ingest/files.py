@@ -189,7 +189,7 @@ class Folder:
         return self._local is not None
 
     def may_exist(self) -> bool:
-        """Whether the folder is there; elsewhere than on this machine nobody can tell from an empty one."""
+        """Whether the folder may exist: in a bucket, an absent folder looks like an empty one."""
         return self._local is None or self._local.is_dir()
 
     def path(self, name: str) -> str:
@@ -210,7 +210,7 @@ class Folder:
         return contents
 
     def read_each(self, names: Sequence[str]) -> list[Content]:
-        """As `read`, but a file that nobody lets us read is an error in its place, and the others are read.
+        """As `read`, but an unreadable file gives an error in its place, and the others are read.
 
         Raises:
           FileError: when a file cannot be read for a reason that may pass.
@@ -241,7 +241,7 @@ class Folder:
 
         Raises:
           FileError: when they cannot be listed. A folder that is not there is an error on this machine;
-            elsewhere nobody can tell it from an empty one.
+            elsewhere it looks like an empty one.
         """
         if self._local is not None:
             yield from self._list_local(prefix)
@@ -295,7 +295,7 @@ class Folder:
         return first
 
     def _absent(self, name: str) -> FileError | None:
-        """Nothing, unless there is something that nobody can have meant as nothing."""
+        """None for a file that is absent; an error for what exists and is no file."""
         assert self._local is not None
         if os.path.lexists(self._local / name):
             return self._unreadable(name, "a link to nothing")

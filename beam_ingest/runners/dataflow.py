@@ -1,4 +1,4 @@
-"""Dataflow: what a job asks for there when nobody says otherwise, and why."""
+"""Dataflow: the defaults of a job there, and why."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def dataflow_options(job: IngestJob, given: Mapping[str, Any], any_region: bool 
         "machine_type": machine_type,
         "max_num_workers": max_workers(job, machine_type, sum(cluster.nodes for cluster in clusters)),
         "number_of_worker_harness_threads": WORKER_THREADS,
-        "use_public_ips": False,  # private Google access is enough, and nobody reaches a worker
+        "use_public_ips": False,  # private Google access is enough, and workers are not reachable
         "enable_hot_key_logging": True,  # keys are chunk ids: no secret, and just what one wants to know
     }
     options = ours | {name: value for name, value in given.items() if value is not None}

@@ -1,7 +1,7 @@
 """Flex templates: launching one as a Dataflow job, following and stopping the job.
 
 Everything is asked of Dataflow's API with the application default credentials, which Bigtable and Cloud
-Storage are read with too: whoever may do one thing is also known to the others.
+Storage are read with too: an account that may do one thing is also known to the others.
 """
 
 from __future__ import annotations

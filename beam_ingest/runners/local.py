@@ -76,7 +76,7 @@ def run_in_thread(run: Callable[[str], None], tick: Callable[[], None], interval
             ended.set()
 
     def worker_died(args: Any) -> None:
-        # Beam's thread that waits for a worker process, and that nobody else waits for
+        # Beam's thread that waits for a worker process, that nothing else waits for
         if args.thread is not None and args.thread.name == "run_worker":
             raised.append(WorkerDiedError(f"a worker process died: {args.exc_value}"))
             ended.set()

@@ -43,6 +43,6 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def default_workers(grid: ChunkGrid, raw: bool = False) -> int:
-    """Worker processes of a local run when nobody says how many."""
+    """Default number of worker processes of a local run."""
     small = grid.chunk_count(ATOMIC_LAYER) <= (_SMALL_RAW_GRID if raw else _SMALL_GRID)
     return 1 if small else os.cpu_count() or 1

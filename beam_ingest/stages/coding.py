@@ -61,7 +61,7 @@ def compress(data: bytes) -> bytes:
 
 
 def decompress(data: bytes) -> bytes:
-    """The bytes that `compress` took: never those of a file, whose size nobody knows beforehand."""
+    """The bytes that `compress` took: never those of a file, whose size is not known beforehand."""
     return zstandard.ZstdDecompressor().decompress(data)
 
 

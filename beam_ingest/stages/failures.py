@@ -139,11 +139,11 @@ class Summary:
 
     @property
     def count(self) -> str:
-        """How many chunks failed, for people."""
+        """How many chunks failed, as text."""
         return f"{'' if self.whole else 'more than '}{self.chunks}"
 
     def lines(self, graph_id: str, dataset: str, total: int, failed: int | None = None) -> list[str]:
-        """For people: causes, how many chunks of `total` failed, and the commands that follow.
+        """The message: causes, how many chunks of `total` failed, and the commands that follow.
 
         Args:
           graph_id: the graph.

@@ -154,11 +154,11 @@ class Ownership:
                 f"{place}: another job has begun this graph from scratch; only that one may write to it"
             )
         if not self._store.shared:
-            return StoreError(f"{place}: its manifest is gone; somebody has removed it")
+            return StoreError(f"{place}: its manifest is gone; another program has removed it")
         return StoreError(
-            f"{place}: its manifest is not there after {APPEAR_SECONDS:.0f} s: somebody has removed it, or "
-            "it has not come to this cluster yet; write through an app profile with single-cluster routing "
-            "(--bigtable-app-profile)"
+            f"{place}: its manifest is not there after {APPEAR_SECONDS:.0f} s: another program has removed "
+            "it, or it has not come to this cluster yet; write through an app profile with single-cluster "
+            "routing (--bigtable-app-profile)"
         )
 
 

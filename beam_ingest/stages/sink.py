@@ -42,7 +42,7 @@ class Write(beam.PTransform):  # type: ignore[misc]
     """Write units to the job's store.
 
     The output is one element, or none when there are no units: the sum of the counts of all, there when
-    all are written. Whoever takes it as a side input (`all_written`) begins after the last write.
+    all are written. A transform that takes it as a side input (`all_written`) begins after the last write.
 
     Args:
       job: the job.
@@ -192,7 +192,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
                 # Rows of the old input would stay among those of the new.
                 raise InputChangedError(
                     f"{self._store.place}: graph {self._job.graph_id} was begun with other input files than "
-                    "are there now, so --resume cannot finish it; --overwrite builds it anew"
+                    "are there now, so --resume cannot finish it; --overwrite builds it from scratch"
                 )
             fresh = [unit for unit in units if unit.mark not in done]
         cells = self._store.write([column for unit in fresh for column in unit.cells], timestamp)

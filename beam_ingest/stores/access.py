@@ -34,7 +34,7 @@ class Access(NamedTuple):
       place: what they are rights on.
       permissions: the permissions that we lack, among `PERMISSIONS`.
       faults: why the table cannot be made else, a line each.
-      unknown: why nobody can tell, or "".
+      unknown: why it cannot be told, or "".
     """
 
     place: str

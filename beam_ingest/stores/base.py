@@ -64,7 +64,7 @@ class Store(ABC):
     @property
     @abstractmethod
     def place(self) -> str:
-        """Where the table is, for people."""
+        """Where the table is, for messages."""
 
     @abstractmethod
     def exists(self) -> bool:

@@ -354,7 +354,7 @@ class BigtableStore(Store):
                     }
                     yield row.row_key, cells
             finally:
-                rows.cancel()  # whoever stops early wants no more of them
+                rows.cancel()  # a caller that stops early needs no further rows
 
     def _open(self) -> Any:
         if self._client is None:

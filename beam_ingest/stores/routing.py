@@ -12,7 +12,7 @@ class Routing(NamedTuple):
 
     Attributes:
       fault: why a graph cannot be built through it, or "".
-      unknown: why nobody can tell, or "".
+      unknown: why it cannot be told, or "".
     """
 
     fault: str = ""

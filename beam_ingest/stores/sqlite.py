@@ -70,9 +70,9 @@ _SCAN = "SELECT row_key, family, qualifier, timestamp, value FROM cells WHERE "
 _RANGE = "row_key >= ? AND row_key < ?"
 _ORDER = " ORDER BY row_key, family, qualifier, timestamp"
 _LOOK_SECONDS = 2.0
-"""How long somebody else's lock is waited for in silence: our own transactions are shorter."""
+"""How long to wait silently for another program's lock: our own transactions are shorter."""
 _WAIT_SECONDS = 60.0
-"""After so long, in which no transaction of anybody came to an end, a lock is waited for no more."""
+"""How long to wait for a lock while no transaction of any program ends."""
 _LOG = logging.getLogger(__name__)
 _KEYS_PER_QUERY = 500
 _TYPES = (bytes, str, bytes, int, bytes)
@@ -218,7 +218,7 @@ class SQLiteStore(Store):
 
     def finish(self) -> None:
         """Fold the log into the file, so that the graph is one file that can be copied or made read-only."""
-        with suppress(sqlite3.OperationalError):  # somebody is reading: the log stays, as valid
+        with suppress(sqlite3.OperationalError):  # another program reads: the log stays, and is valid
             self._open().execute("PRAGMA journal_mode = DELETE")
         self.close()
 
@@ -272,7 +272,7 @@ class SQLiteStore(Store):
         return self._connection
 
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-        """Execute a statement; while somebody else has the file locked, say so and wait, but not for ever."""
+        """Execute a statement; while another program has it locked, say so and wait, within limits."""
         told, seen = False, 0
         give_up = time.monotonic() + _WAIT_SECONDS
         while True:
@@ -323,7 +323,7 @@ def _one_of(keys: Sequence[bytes]) -> str:
 
 
 def _listed(objects: set[tuple[str, str]]) -> str:
-    """Tables, views and the like, for people."""
+    """Tables, views and the like, for messages."""
     names = [f"the {kind} '{name}'" for kind, name in sorted(objects)]
     more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
     return ", ".join(names[:_SHOWN] + more)

@@ -271,10 +271,10 @@ def _differ_strays(
 
 
 def text(key: bytes) -> str:
-    """A row key for people."""
+    """A row key for messages."""
     return key.decode("ascii", "backslashreplace")
 
 
 def shown(name: ColumnName) -> str:
-    """A column for people."""
+    """A column for messages."""
     return f"{name.family}:{text(name.qualifier)}"

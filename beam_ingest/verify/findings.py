@@ -85,7 +85,7 @@ class Findings(findings.Findings[str]):
 
 
 def name(grid: ChunkGrid, node: int) -> str:
-    """A node or supervoxel in a line for people: its id, layer and chunk."""
+    """A node or supervoxel for messages: its id, layer and chunk."""
     layer = int(layers_of(grid, np.array([node], np.uint64))[0])
     kind = "supervoxel" if layer == 1 else "node"
     (coords,) = as_coordinates(grid.coords(np.array([node], np.uint64), layer))

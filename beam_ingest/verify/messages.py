@@ -18,7 +18,7 @@ _ROWS = 1 << 17
 """Rows of one message: up to 4 MB."""
 
 EMPTY = b""
-"""A message that says no more than that the sender's parent is there."""
+"""A message that says only that the sender's parent exists."""
 
 
 def scatter(kind: int, targets: Ids, columns: tuple[Ids, ...]) -> Iterator[tuple[int, bytes]]:

@@ -101,7 +101,7 @@ class VerifyJob:
         )
 
     def open_store(self) -> Store:
-        """The store, opened by whoever asks."""
+        """Open the graph's store; the caller closes it."""
         return open_store(self.store)
 
 

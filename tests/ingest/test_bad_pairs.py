@@ -148,7 +148,7 @@ def test_resume_with_other_input_than_a_graph_was_begun_with(
     line = cli.refused("graph", "g", dataset, "--resume", status=1)
     assert line == (
         f"{dataset.parent}/graph.sqlite: graph g was begun with other input files than are there now, "
-        "so --resume cannot finish it; --overwrite builds it anew"
+        "so --resume cannot finish it; --overwrite builds it from scratch"
     )
     mend(dataset, [NAME])
     assert cli("graph", "g", dataset, "--resume").status == 0
