@@ -19,7 +19,7 @@ from tests.oracle.cells import Cells
 from tests.stages.test_resume import PROGRAM, Gate, processes_of, until
 
 OFTEN = (
-    "import sys; from beam_ingest.ingest.pipeline import sink; sink.FLUSH_BYTES = 8_000;"
+    "import sys; from beam_ingest.stages import sink; sink.FLUSH_BYTES = 8_000;"
     "from beam_ingest.cli import main; sys.exit(main())"
 )
 """The program, but writing in many small transactions, so that there are many points to be killed at."""
