@@ -68,7 +68,7 @@ def write_dataset(folder: Path, volumes: dict[str, Any], size: Coords = SIZE, **
 
 
 def outputs(dataset: Path) -> dict[str, bytes]:
-    """Every file that prepare wrote, but for its own table, and for what a killed process was about to write."""
+    """Every file that prepare wrote, but for its own table and what a killed process was about to write."""
     folders = [dataset.parent / name for name in ("edges", "components", "ws")]
     files = [file.relative_to(dataset.parent) for f in folders for file in f.rglob("*") if file.is_file()]
     shown = [file for file in files if not any(part.startswith(".") for part in file.parts)]
