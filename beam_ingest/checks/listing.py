@@ -122,7 +122,7 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
     None when this cannot be told.
     """
     columns = _columns(kind, part)
-    there = np.zeros((columns.size, *kind.bounds[1:]), bool)
+    present = np.zeros((columns.size, *kind.bounds[1:]), bool)
     pattern = re.compile(f"{re.escape(kind.stem)}{_NUMBER}_{_NUMBER}_{_NUMBER}{re.escape(kind.suffix)}")
     folder = kind.folder
     if not folder.may_exist():  # the dataset file names one that is not there: its fault, and told as such
@@ -137,7 +137,7 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
                 findings.problem(STRAY, *_files(folder, strays, expected), count=len(strays))
             coords = np.array([m.groups() for m in matches if m]).reshape(-1, 3).astype(np.int64)
             inside = (coords < kind.bounds).all(axis=1)
-            there[np.searchsorted(columns, coords[inside, 0]), coords[inside, 1], coords[inside, 2]] = True
+            present[np.searchsorted(columns, coords[inside, 0]), coords[inside, 1], coords[inside, 2]] = True
             if coords.size:
                 findings.reach(kind.name, (coords.max(axis=0) + 1).tolist())
             outside = coords[~inside]
@@ -154,8 +154,8 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
         else:
             findings.problem(UNLISTED, Case(str(error), folder.path("")))
         return None
-    findings.counts[f"{kind.name} files"] += int(there.sum())
-    return there
+    findings.counts[f"{kind.name} files"] += int(present.sum())
+    return present
 
 
 def _files(folder: Folder, names: list[str], expected: str) -> list[Case]:

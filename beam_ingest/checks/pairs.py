@@ -32,7 +32,7 @@ def chunk_rows(grid: ChunkGrid, coords: Coordinates, edges: ChunkEdges, mapping:
       grid: the chunk grid.
       coords: the chunk's coordinates.
       edges: its edges, checked and put right.
-      mapping: its components; None when they are not known.
+      mapping: its components; None when they are unknown.
     """
     between, cut = edges.between_chunk, edges.cross_chunk
     own = np.concatenate([between.node_ids1, cut.node_ids1])
@@ -58,7 +58,7 @@ def is_joined(first: Ids, second: Ids, mapping: Mapping) -> Mask:
 
 
 def unknown_rows(grid: ChunkGrid, coords: Coordinates) -> Rows:
-    """The rows, shape (n,), of a chunk whose edges are not known, for all chunks around it."""
+    """The rows, shape (n,), of a chunk whose edges are unknown, for all chunks around it."""
     return rows_of(grid.chunk_id(ATOMIC_LAYER, coords), Message.make(**unknown_edges(grid, coords)))
 
 
@@ -84,12 +84,12 @@ def compare(grid: ChunkGrid, rows: Rows, every_chunk: bool) -> tuple[int, list[A
       How many pairs were compared, and those that disagree, in order of their ids.
     """
     first, second, both = pairs(rows)
-    known = ~is_unknown(first, second, "listed_count")
+    comparable = ~is_unknown(first, second, "listed_count")
     if every_chunk:  # chunks that touch have rows for each other even when they list nothing
-        known &= both | ~_touch(grid, first)
+        comparable &= both | ~_touch(grid, first)
     else:
-        known &= both
-    return int(known.sum()), differing(first, second, known)
+        comparable &= both
+    return int(comparable.sum()), differing(first, second, comparable)
 
 
 def _touch(grid: ChunkGrid, rows: Rows) -> Mask:

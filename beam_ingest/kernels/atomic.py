@@ -86,8 +86,8 @@ def build_atomic_chunk(
     lower = supervoxels[own_between] < between.node_ids2
     own = np.concatenate([own_between[active], own_cross])
     partner = np.concatenate([between.node_ids2[active], cross.node_ids2])
-    once = unique_pairs(own, partner)
-    own, partner = own[once], partner[once]
+    distinct = unique_pairs(own, partner)
+    own, partner = own[distinct], partner[distinct]
     node = parents[own]
     cross_layer = grid.cross_layers(supervoxels[own], partner)
     order = np.lexsort((cross_layer, node))  # stable: own supervoxel and partner stay in order
@@ -137,14 +137,14 @@ def _outgoing(
     edges: ChunkEdges,
 ) -> tuple[Message, list[tuple[int, Message]]]:
     """The chunk's state and halos; `own` are positions of supervoxels in active edges."""
-    once = unique_pairs(parents[own], partner)
+    distinct = unique_pairs(parents[own], partner)
     known = np.flatnonzero(np.bincount(own, minlength=supervoxels.size))
     known_at = np.searchsorted(known, own)
     between, cross = edges.between_chunk, edges.cross_chunk
     state = Message.make(
-        own=parents[own[once]],
-        partner=partner[once],
-        cross_layer=cross_layer[once],
+        own=parents[own[distinct]],
+        partner=partner[distinct],
+        cross_layer=cross_layer[distinct],
         old=supervoxels[known],
         new=parents[known],
         **listed_edges(

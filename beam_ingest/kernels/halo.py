@@ -33,8 +33,8 @@ def halos(
     targets = grid.ancestors(partner, layer)
     outside = np.flatnonzero(targets != parent)
     targets, known = targets[outside], own_at[outside].astype(np.uint64)
-    once = unique_pairs(targets, known)
-    targets, known = targets[once], known[once]
+    distinct = unique_pairs(targets, known)
+    targets, known = targets[distinct], known[distinct]
     listed = grid.ancestors(state.listed_chunk, layer)
 
     messages = []

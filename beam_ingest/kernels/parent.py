@@ -86,12 +86,12 @@ def build_parent_chunk(grid: ChunkGrid, layer: int, chunk_id: int, message: Mess
     renamed[made_here] = np.uint64(chunk_id + 1) + label[made_here].astype(np.uint64)
     remaining = np.flatnonzero(cross_layer >= layer)
     new_own = renamed[position[remaining]]
-    once = unique_pairs(new_own, partner[remaining])
+    distinct = unique_pairs(new_own, partner[remaining])
     still, still_at = np.unique(position[remaining], return_inverse=True)
     state = Message.make(
-        own=new_own[once],
-        partner=partner[remaining][once],
-        cross_layer=cross_layer[remaining][once],
+        own=new_own[distinct],
+        partner=partner[remaining][distinct],
+        cross_layer=cross_layer[remaining][distinct],
         old=nodes[still],
         new=renamed[still],
     )
@@ -121,8 +121,8 @@ def _renamed_edges(message: Message) -> tuple[Ids, Ids, Layers]:
     if not found.all():
         raise UnknownPartnerError(message.own[~found], message.partner[~found])
     partner = message.new[order][at] if at.size else message.partner
-    once = unique_pairs(message.own, partner)
-    return message.own[once], partner[once], message.cross_layer[once]
+    distinct = unique_pairs(message.own, partner)
+    return message.own[distinct], partner[distinct], message.cross_layer[distinct]
 
 
 def _parents_here(

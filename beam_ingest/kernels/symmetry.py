@@ -152,8 +152,8 @@ def is_unknown(first: Rows, second: Rows, column: str) -> Mask:
 
 def _by_chunk(grid: ChunkGrid, own: Ids, partner: Ids) -> tuple[Ids, Ids, Ids]:
     """The chunks of the partners, ascending, with number and checksum of the different edges to each."""
-    once = unique_pairs(partner, own)
-    own, partner = own[once], partner[once]
+    distinct = unique_pairs(partner, own)
+    own, partner = own[distinct], partner[distinct]
     chunks = grid.ancestors(partner, ATOMIC_LAYER)
     starts = group_starts(chunks)
     # The sum of the two mixed ids does not depend on which end is whose own.
