@@ -11,6 +11,9 @@ from beam_ingest.cli.importing import importing
 from beam_ingest.cli.sizes import size
 from beam_ingest.errors import StoreError
 
+_SECONDS_OF_LINES = 10.0
+"""On no terminal, a line tells of progress so often."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
@@ -49,14 +52,22 @@ def run(arguments: argparse.Namespace) -> int:
         volumes=arguments.volumes,
     )
     console = Console(file=sys.stderr)
-    start = time.monotonic()
+    start = told = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal told
+        bar.update(task, completed=done, total=total)
+        if not console.is_terminal and time.monotonic() - told >= _SECONDS_OF_LINES:
+            told = time.monotonic()
+            print(f"sample: {done:,} / {total:,} steps", file=sys.stderr, flush=True)
+
     try:
         with Progress(console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("sample")
             counts = write_sample(
                 arguments.directory,
                 spec,
-                lambda done, total: bar.update(task, completed=done, total=total),
+                show,
                 overwrite=arguments.overwrite,
             )
     except OSError as error:

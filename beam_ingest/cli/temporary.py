@@ -40,7 +40,5 @@ def report_folder(options: Mapping[str, Any], name: str) -> str:
         return resolve(tempfile.mkdtemp())
     place = options.get("temp_location")
     if not place:
-        raise ConfigError(
-            f"--runner {options['runner']}: add --temp_location, where workers leave their findings"
-        )
+        raise ConfigError(f"--runner {options['runner']}: add --temp_location, where workers write reports")
     return f"{resolve(place)}/{name}-{uuid4().hex}"

@@ -130,4 +130,4 @@ def test_another_runner_finds_the_same(cli: Cli, sample: Path, tmp_path: Path) -
         assert outcome.status == status
         assert outcome.json == here
     line = cli.refused("check", sample, *elsewhere[:2])
-    assert line == "--runner PrismRunner: add --temp_location, where workers leave their findings"
+    assert line == "--runner PrismRunner: add --temp_location, where workers write reports"

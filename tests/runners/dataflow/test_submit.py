@@ -17,6 +17,7 @@ from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.runners.dataflow import max_workers
 from beam_ingest.stages.manifest import read_manifest
 from beam_ingest.stages.progress import Counts, chunk_key, done_cells
+from beam_ingest.stages.scope import Scope
 from beam_ingest.stores.base import Row, Store
 from testing.emulator import Emulator
 from testing.faults import Plan
@@ -177,10 +178,10 @@ def test_a_resume_is_submitted_without_reading_the_progress_of_millions_of_chunk
 def test_a_test_has_few_workers() -> None:
     """Its chunks and those around them are 27 blocks at the most."""
     grid = ChunkGrid((1000, 120, 100))
-    job = SimpleNamespace(grid=grid, test=False)
+    job = SimpleNamespace(scope=Scope(grid, test=False))
     assert max_workers(job, "n2-standard-4", 0) == 1000  # type: ignore[arg-type]
     assert max_workers(job, "n2-standard-4", 100) == 70  # type: ignore[arg-type]
-    test = SimpleNamespace(grid=grid, test=True)
+    test = SimpleNamespace(scope=Scope(grid, test=True))
     assert max_workers(test, "n2-standard-4", 100) == 1  # type: ignore[arg-type]
     assert max_workers(test, "n2-standard-1", 100) == 2  # type: ignore[arg-type]
 
