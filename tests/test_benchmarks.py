@@ -51,6 +51,13 @@ def test_the_sink_is_measured(folder: Path) -> None:
     assert len(said.splitlines()) == 1 + 2 * 3
 
 
+def test_volumes_are_measured() -> None:
+    said = python("-m", "benchmarks.volumes", "--voxels", "64", "--rounds", "1").splitlines()
+    steps = ["read", "pieces", "planes", "contacts", "ids", "write", "all", "memory"]
+    assert [line.split()[0] for line in said[1:]] == steps
+    assert float(said[-1].split()[1]) < 40, "docs/volumes.md states how much memory a voxel takes"
+
+
 def python(*arguments: str) -> str:
     """What a Python program prints."""
     command = [sys.executable, "-W", "ignore", *arguments]

@@ -50,8 +50,9 @@ class Plane:
           upper: whether the chunk is the upper one of the two.
           affinities: of the chunk, shape (x, y, z, 3).
         """
-        at = 0 if upper else -1
-        plane = np.take(pieces.numbers, at, axis=axis)
+        # By an index: numpy's take copies the whole volume first.
+        at = (slice(None),) * axis + (0 if upper else -1,)
+        plane = pieces.numbers[at]
         found, numbers = np.unique(np.append(plane.reshape(-1), 0), return_inverse=True)
         own = found[1:].astype(np.int64) - 1
         return cls(
@@ -59,7 +60,7 @@ class Plane:
             ids[own],
             pieces.labels[own],
             agglomerated[own],
-            np.take(affinities[..., axis], at, axis=axis) if upper and affinities is not None else None,
+            affinities[..., axis][at] if upper and affinities is not None else None,
         )
 
     def encode(self) -> bytes:
