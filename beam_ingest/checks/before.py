@@ -7,6 +7,7 @@ from pathlib import Path
 
 from beam_ingest.checks.findings import CONFIGURATION, Case, Findings
 from beam_ingest.checks.regions import bucket_location, is_within
+from beam_ingest.checks.volumes import unprepared, volumes_faults
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.files import FileError, local_path
@@ -36,7 +37,10 @@ def configured_job(
       findings: where everything that is wrong goes.
       app_profile: ``--bigtable-app-profile``.
     """
-    faults = dataset.missing_keys(raw) + dataset.missing_folders(raw)
+    wanting = None if raw else unprepared(dataset)
+    faults = dataset.missing_keys(raw) + ([wanting] if wanting else dataset.missing_folders(raw))
+    if dataset.volumes is not None and not raw:
+        faults += volumes_faults(dataset, findings)
     place, grid, resolution = "", None, (1.0, 1.0, 1.0)
     try:
         place = store_url(dataset, _GRAPH_ID, store, app_profile)
@@ -47,7 +51,8 @@ def configured_job(
         resolution = watershed.resolution
         grid = chunk_grid(dataset, watershed)
     except (ConfigError, FileError) as error:
-        faults.append(str(error))
+        if wanting is None:  # or it is said already
+            faults.append(str(error))
     if raw and not dataset.edges:
         findings.note("no data_source.EDGES: servers find no edges there, and cannot split")
     findings.problem(CONFIGURATION, *(Case(line, dataset.path) for line in faults), count=len(faults))

@@ -244,3 +244,16 @@ def test_chunks_that_are_refused(make: Callable[..., Path], cli: Cli) -> None:
     text = dataset.read_text().replace("graph_config:\n", "graph_config:\n  SPATIAL_BITS: 18\n")
     dataset.write_text(text)
     assert "expected at most 3 supervoxels in a chunk" in failed(cli, dataset)
+
+
+def test_check_knows_the_section(folder: Path, make: Callable[..., Path], cli: Cli) -> None:
+    dataset = make(SEGMENTATION=str(folder / "segmentation"))
+    outcome = cli("check", dataset)
+    assert outcome.status == 2
+    assert f"`beam-ingest prepare {dataset}` makes EDGES, COMPONENTS and WATERSHED" in outcome.out
+    assert "volumes: 17 x 11 x 19 voxels, 12 chunks" in outcome.out
+    assert cli("prepare", dataset).status == 0
+    assert cli("check", dataset, "--all").status == 0
+    wrong = make("wrong", SEGMENTATION="./wrong")
+    write_volume(wrong.parent / "wrong", SEGMENTATION[1:])
+    assert "expected [17, 11, 19] voxels, as SUPERVOXELS have" in cli("check", wrong).out
