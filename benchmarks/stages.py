@@ -29,7 +29,7 @@ _CLOCKS = {
         "beam_ingest.ingest.build:Builder.parent",
         "beam_ingest.ingest.build:Builder.roots",
         # raw input: what Beam's transforms call
-        "beam_ingest.ingest.pipeline.read_raw:read_shard",
+        "beam_ingest.inputs.reading:read_shard",
         "beam_ingest.ingest.pipeline.read_raw:assemble_chunk",
         "beam_ingest.ingest.pipeline.read_raw:encode_chunk_edges",
         "beam_ingest.ingest.pipeline.read_raw:encode_components",

@@ -72,7 +72,8 @@ def test_dataset_file_of_an_unknown_protocol(cli: Cli) -> None:
         (b"a: \x00", "not YAML: unacceptable character"),
         (
             b"",
-            "expected a mapping of data_source, graph_config, ingest_config, backend_client, found nothing",
+            "expected a mapping of data_source, graph_config, ingest_config, backend_client, volumes, "
+            "found nothing",
         ),
         (b"# nothing\n", "found nothing"),
         (b"- data_source\n", "found list ['data_source']"),
@@ -300,7 +301,7 @@ def test_no_arguments(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["grpah", "g", "DATASET"], "'grpah'"),
+        (["grpah", "g", "DATASET"], "unknown command grpah; did you mean graph?"),
         (["graph", "g", "DATASET", "--overwrit"], "unknown option --overwrit; did you mean --overwrite?"),
         (["graph", "g", "DATASET", "--tset"], "unknown option --tset; did you mean --test?"),
         (["graph", "g", "DATASET", "--graph_version=3"], "unknown option --graph_version; did you mean --gr"),
