@@ -23,10 +23,10 @@ SOME = examples(4, suppress_health_check=list(HealthCheck), database=None)
 
 def assert_all_counted(counts: dict[str, int], store: Path) -> None:
     """The counts of a verification are those of the table itself."""
-    cells = read_cells(store, own=True)
+    cells = [key for key in read_cells(store) if key[0].isdigit() or key[0].startswith(b"i")]
     assert counts["cells"] == len(cells)
+    assert counts["rows"] == len({key for key, _, _ in cells})
     nodes = {int(key) for key, _, _ in cells if key.isdigit()}
-    assert counts["rows"] == len(nodes)
     assert counts["supervoxels"] == sum(node >> 56 == 1 for node in nodes)
     assert counts["counters"] == sum(qualifier == b"counter" for _, _, qualifier in cells)
 
