@@ -40,7 +40,7 @@ def ending(dataflow: DataflowEndpoint, state: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ("JOB_STATE_DONE", "the run ended without findings; run it again"),
+        ("JOB_STATE_DONE", "the run ended without a report; run it again"),
         ("JOB_STATE_FAILED", "the check could not be run: "),
     ],
 )
