@@ -26,7 +26,7 @@ def pauses(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """No pause after a removal; the list has those that there would have been."""
     pauses: list[float] = []
     monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", emulator.address)
-    monkeypatch.setattr("beam_ingest.ingest.job.time.sleep", pauses.append)
+    monkeypatch.setattr("beam_ingest.stages.start.time.sleep", pauses.append)
     return pauses
 
 
