@@ -41,7 +41,7 @@ def ending(dataflow: DataflowEndpoint, state: str) -> Iterator[None]:
     ("state", "message"),
     [
         ("JOB_STATE_DONE", "the run ended without a report; run it again"),
-        ("JOB_STATE_FAILED", "the check could not be run: "),
+        ("JOB_STATE_FAILED", "Check: the run failed: "),
     ],
 )
 def test_the_posted_job(
