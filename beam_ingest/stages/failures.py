@@ -111,8 +111,10 @@ def _decoded(store: Store, key: bytes, row: Row) -> list[Failure]:
 
 
 def clear_failures(store: Store) -> None:
-    """Forget the failures of an earlier attempt."""
-    store.delete_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS)
+    """Forget the failures of an earlier attempt, if there are any: a finished graph may be read-only."""
+    failed = _PREFIX + b"0", _PREFIX + AFTER_DIGITS
+    if next(iter(store.keys(*failed)), None) is not None:
+        store.delete_range(*failed)
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ def test_finished_graph_that_cannot_be_written_can_be_read(cli: Cli, shared: Pat
     store.chmod(0o444)
     store.parent.chmod(0o555)
     assert cli("status", "g", shared, *option).out.startswith("2       : 16 / 16\n")
-    assert "complete already" in cli("graph", "g", shared, *option, "--resume").out
+    assert "already complete" in cli("graph", "g", shared, *option, "--resume").out
 
 
 def test_path_that_cannot_be(cli: Cli, dataset: Path) -> None:

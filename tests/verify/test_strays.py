@@ -15,8 +15,6 @@ STRAY_KEYS = [
     b"\0",
     b"0",
     row_key(1),
-    row_key(SAMPLE.chunk_id(1, (0, 0, 0))),
-    row_key(SAMPLE.chunk_id(1, (1, 1, 1))),
     row_key(SAMPLE.node_id(1, (7, 3, 0), 9)),
     row_key(SAMPLE.node_id(1, (1023, 1023, 1023), 2**26 - 1)),
     row_key(SAMPLE.node_id(2, (0, 0, 1), 1))[:-1],
