@@ -12,7 +12,7 @@ import pytest
 from testing.emulator import require_emulator
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.slow]
 
 
 @pytest.fixture
