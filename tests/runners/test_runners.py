@@ -50,7 +50,7 @@ def test_the_page_has_no_command_that_is_not_tested() -> None:
 
 @pytest.mark.external
 @pytest.mark.shared_data
-@pytest.mark.parametrize("raw", [[], ["--raw"]], ids=["proto", "raw"])
+@pytest.mark.parametrize("raw", [[], ["--raw", "--overwrite"]], ids=["proto", "raw"])
 def test_the_real_sample_on_prism(tmp_path: Path, raw: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     (words,) = commands("beam-ingest", "PrismRunner")
     options = with_options([w for w in words[4:] if w != "--overwrite"], prism_location=prism())

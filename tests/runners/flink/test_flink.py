@@ -36,7 +36,9 @@ def pinky_cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize(("parallelism", "raw"), [(2, []), (1, ["--raw"])], ids=["proto", "raw"])
+@pytest.mark.parametrize(
+    ("parallelism", "raw"), [(2, []), (1, ["--raw", "--overwrite"])], ids=["proto", "raw"]
+)
 def test_the_real_sample(
     flink: Flink, pinky_cells: Cells, tmp_path: Path, capfd: Capture, parallelism: int, raw: list[str]
 ) -> None:
@@ -52,7 +54,9 @@ def test_the_real_sample(
     assert lines == [f"layer {layer} is built" for layer in (2, 3, 4)]
 
 
-@pytest.mark.parametrize(("parallelism", "raw"), [(1, []), (2, ["--raw"])], ids=["proto", "raw"])
+@pytest.mark.parametrize(
+    ("parallelism", "raw"), [(1, []), (2, ["--raw", "--overwrite"])], ids=["proto", "raw"]
+)
 def test_a_sample(
     flink: Flink, cli: Cli, sample: Path, sample_cells: Cells, parallelism: int, raw: list[str]
 ) -> None:
