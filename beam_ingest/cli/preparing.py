@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.overwrite:
             check_removable(store)
         if not arguments.resume and not (arguments.overwrite and store.exists()):
-            job.check_outputs()  # without a table nobody knows whose the files are
+            job.check_outputs()  # without a table the owner of the files is unknown
     with engine(options) as options:  # or there would be a table that nothing is written to
         job = start_job(job, overwrite=arguments.overwrite, resume=arguments.resume)
         with job.open_store() as store:

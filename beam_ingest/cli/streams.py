@@ -1,4 +1,4 @@
-"""Standard output and standard error of a command: it goes on when nobody reads them any longer."""
+"""Standard output and standard error of a command: it goes on when their reader is gone."""
 
 from __future__ import annotations
 

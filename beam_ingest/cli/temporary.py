@@ -34,7 +34,7 @@ def report_folder(options: Mapping[str, Any], name: str) -> str:
     """URL of a new folder for what workers report: local, or where the runner keeps temporary files.
 
     Raises:
-      ConfigError: when the workers are elsewhere and nobody says where such files go.
+      ConfigError: when the workers are elsewhere and no option says where such files go.
     """
     if is_local(options):
         return resolve(tempfile.mkdtemp())

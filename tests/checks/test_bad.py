@@ -13,7 +13,7 @@ from tests.checks import ALL, checked, lines, problems
 from tests.conftest import Cli, small_dataset, supervoxel
 from tests.ingest.test_bad_pairs import NEIGHBOUR, SWAP, spoilt, without
 from tests.inputs.test_bad_files import (
-    ANEW,
+    AGAIN,
     BAD,
     BETWEEN,
     CROSS,
@@ -77,7 +77,7 @@ def test_a_bad_file(
     (case,) = found["problems"][kind]["examples"]
     parts = "{file}: chunk {chunk}: expected {expected}, found {found}; {advice}".format(**case)
     assert parts == line
-    assert case["advice"] == ANEW
+    assert case["advice"] == AGAIN
     # The line is that of `graph`, which would have found it after the money was spent.
     assert line in cli("graph", "g", dataset).errors
 

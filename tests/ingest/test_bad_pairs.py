@@ -10,7 +10,7 @@ import pytest
 
 from beam_ingest import Dataset, make_job, start_job, store_url
 from tests.conftest import GRID, Cli, graph_cells, small_dataset, supervoxel
-from tests.inputs.test_bad_files import components, components_file, edges_file, failures, mend
+from tests.inputs.test_bad_files import components, components_file, edges_file, failures, repair
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
 
@@ -131,7 +131,7 @@ def test_files_that_disagree_are_mended_and_resumed(cli: Cli, dataset: Path, sma
     )
     assert failures(cli, dataset)
     assert cli.done(dataset)[0] == 16
-    mend(dataset, [NAME])
+    repair(dataset, [NAME])
     outcome = cli("graph", "g", dataset, "--resume")
     assert outcome.status == 0, outcome
     assert graph_cells(dataset) == small_cells
@@ -143,14 +143,14 @@ def test_resume_with_other_input_than_a_graph_was_begun_with(
     """One chunk was bad, and by the time that is mended another one, built already, has changed too."""
     edges_file(dataset, "0_0_0").write_bytes(b"hello")
     assert failures(cli, dataset)
-    mend(dataset, ["0_0_0"])
+    repair(dataset, ["0_0_0"])
     components_file(dataset).write_bytes(components(1, ONE))
     line = cli.refused("graph", "g", dataset, "--resume", status=1)
     assert line == (
         f"{dataset.parent}/graph.sqlite: graph g was begun with other input files than are there now, "
         "so --resume cannot finish it; --overwrite builds it from scratch"
     )
-    mend(dataset, [NAME])
+    repair(dataset, [NAME])
     assert cli("graph", "g", dataset, "--resume").status == 0
     assert graph_cells(dataset) == small_cells
 

@@ -29,7 +29,7 @@ OTHER: Coords = (2, 0, 1)
 """The chunk next to it along x, in another layer-3 chunk."""
 ONE, TWO, THREE, FOUR = (supervoxel(BAD, segment) for segment in (1, 2, 3, 4))
 SWAP = "both files must list each edge between their chunks: write them from one segmentation"
-ANEW = "write the file again"
+AGAIN = "write the file again"
 
 
 def edges_file(dataset: Path, name: str = NAME) -> Path:
@@ -153,7 +153,7 @@ def test_bytes_that_are_no_edges_file(dataset: Path, content: bytes, message: st
     file.write_bytes(content)
     line = refused(dataset, file)
     assert line.startswith(message)
-    assert line.endswith(f"; {ANEW}")
+    assert line.endswith(f"; {AGAIN}")
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -164,7 +164,7 @@ def test_zstd_bomb(dataset: Path, monkeypatch: pytest.MonkeyPatch, declared: boo
     file = edges_file(dataset)
     file.write_bytes(frame(bytes(200 << 20), write_content_size=declared))
     assert file.stat().st_size < 1 << 16
-    expected = f"at most {limit} bytes of edges, found {200 << 20 if declared else 'more'}; {ANEW}"
+    expected = f"at most {limit} bytes of edges, found {200 << 20 if declared else 'more'}; {AGAIN}"
     assert refused(dataset, file) == expected
 
 
@@ -173,7 +173,7 @@ def test_frame_that_declares_more_than_there_can_be(dataset: Path) -> None:
     # Magic number, descriptor (one segment, 8 bytes of size), the size, an empty last block.
     file = edges_file(dataset)
     file.write_bytes(b"\x28\xb5\x2f\xfd" + b"\xe0" + struct.pack("<Q", 1 << 60) + b"\x01\0\0")
-    assert refused(dataset, file) == f"at most {1 << 30} bytes of edges, found {1 << 60}; {ANEW}"
+    assert refused(dataset, file) == f"at most {1 << 30} bytes of edges, found {1 << 60}; {AGAIN}"
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_ids_that_cannot_be_there(dataset: Path, kind: int, edge: tuple[int, int
     file.write_bytes(frame(field(kind, group(ids(*first), ids(*second)))))
     line = refused(dataset, file)
     assert line.startswith(message)
-    assert line.endswith(f"; {ANEW}")
+    assert line.endswith(f"; {AGAIN}")
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_components(dataset: Path, content: bytes, message: str) -> None:
     file.write_bytes(content)
     line = refused(dataset, file)
     assert line.startswith(message)
-    assert line.endswith(f"; {ANEW}")
+    assert line.endswith(f"; {AGAIN}")
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_a_graph_with_a_bad_file(
     file_of(dataset).write_bytes(content)
     line = fails_at_layer_2(cli, dataset, file_of(dataset))
     assert line.startswith(message)
-    assert line.endswith(f"; {ANEW}")
+    assert line.endswith(f"; {AGAIN}")
 
 
 @pytest.mark.parametrize("file_of", [edges_file, components_file])
@@ -402,17 +402,17 @@ def test_all_bad_files_of_a_layer_are_reported_at_once(
     assert cli.done(dataset) == [10, 0, 0]
 
     # Mended a part at a time: what is left is reported, what was mended is not.
-    mend(dataset, names[:-1])
+    repair(dataset, names[:-1])
     (line,) = failures(cli, dataset, "--resume")
     assert line.startswith(causes[-1])
     assert cli.done(dataset) == [15, 0, 0]
-    mend(dataset, names)
+    repair(dataset, names)
     assert cli("graph", "g", dataset, "--resume").status == 0
     assert graph_cells(dataset) == small_cells
     assert cli("status", "g", dataset, "--json").json["failures"] == []
 
 
-def mend(dataset: Path, names: Iterable[str]) -> None:
+def repair(dataset: Path, names: Iterable[str]) -> None:
     """Put the sound files of chunks in the place of bad ones."""
     folder = dataset.parent.parent / "mended"
     write(small_dataset(), folder)

@@ -27,7 +27,7 @@ PAIR = struct.Struct("<QQ")
 HEADER = struct.Struct("<4sQQ")
 HERE: Coords = (1, 0, 1)
 NAME = "1_0_1"
-ANEW = "write the file again"
+AGAIN = "write the file again"
 
 Payload = tuple[tuple[int, ...], bytes]
 
@@ -145,7 +145,7 @@ def number(value: int) -> bytes:
 def test_damaged_file(content: bytes, message: str) -> None:
     line = refused(IN_CHUNK, content)
     assert line.startswith(f"chunk {NAME}: expected {message}")
-    assert line.endswith(ANEW)
+    assert line.endswith(AGAIN)
 
 
 def test_damage_in_one_of_many_payloads_is_that_chunks() -> None:
@@ -185,7 +185,7 @@ def test_chunk_that_does_not_belong_in_the_file(
     records = PAIR.pack(1, 2) if kind == REMAP else EDGE
     found = " and ".join(map(str, ids))
     assert refused(kind, shard((ids, records))) == (
-        f"chunk {where}: expected {message}, found chunk id {found}; {ANEW}"
+        f"chunk {where}: expected {message}, found chunk id {found}; {AGAIN}"
     )
 
 
@@ -230,7 +230,7 @@ def test_records_that_cannot_be_true(kind: str, first: int, second: int, message
     record = PAIR.pack(first, second) if kind == REMAP else edge(first, second)
     line = refused(kind, shard((ids, record)))
     assert line.startswith(message)
-    assert line.endswith(ANEW)
+    assert line.endswith(AGAIN)
 
 
 NEAR = [HERE, (2, 0, 1), (1, 1, 1), (0, 0, 1)]
@@ -385,7 +385,7 @@ def test_records_that_cannot_be_true_in_a_graph(cli: Cli, sample: Path) -> None:
     line, _ = failures(cli, sample)
     assert line == (
         f"{file}: chunk {NAME}: expected between_chunk edges that leave the chunk, found the edge "
-        f"{ID + 1} - {ID + 2} with both ends in the chunk; {ANEW}"
+        f"{ID + 1} - {ID + 2} with both ends in the chunk; {AGAIN}"
     )
     assert not edges.exists()
     assert cli.done(sample)[1:] == [0, 0]

@@ -13,7 +13,7 @@ from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.agglomeration import BETWEEN, FAKE, IN_CHUNK, ShardFile, assemble_chunk, read_shard
 from tests.conftest import GRID, Cli
 from tests.inputs.test_bad_shards import (
-    ANEW,
+    AGAIN,
     EDGE,
     HERE,
     ID,
@@ -42,7 +42,7 @@ def test_affinities_that_are_not_finite(kind: str, ids: tuple[int, ...], value: 
     content = shard((ids, record(*ends, 0.5, 1) + record(*ends, value, 1)))
     assert refused(kind, content) == (
         f"chunk {name}: expected affinities that are finite in {kind}, found aff_x {value} in the edge "
-        f"{ends[0]} - {ends[1]}; {ANEW}"
+        f"{ends[0]} - {ends[1]}; {AGAIN}"
     )
 
 
@@ -109,7 +109,7 @@ def test_sums_that_do_not_fit(
     name = "0_0_1" if len(records) > 1 else NAME  # the first of its files, in order of their names
     assert line == (
         f"agg/chunked_rg/in_chunk_0_{name}.data: {SUMS.format(column, kind)} {ID + 1} - {ID + 2} with "
-        f"{found}; {ANEW}"
+        f"{found}; {AGAIN}"
     )
 
 
@@ -143,7 +143,7 @@ def test_byte_ranges_that_overlap(places: list[tuple[int, int]], at: tuple[int, 
     content = shard(((ID,), EDGE), ((ID,), EDGE), index=index)
     assert refused(IN_CHUNK, content) == (
         f"chunk {NAME}: expected {APART}, found offset {at[0]}, size {at[1]}, where another is, or the "
-        f"index; {ANEW}"
+        f"index; {AGAIN}"
     )
 
 
