@@ -20,6 +20,7 @@ FLOORS = (
     ("inputs", "stores"),
     ("kernels", "stages"),
     ("reader", "sample", "ingest", "verify", "volumes"),
+    ("meshes",),
     ("checks", "runners"),
     ("cli",),
     ("__init__", "__main__"),

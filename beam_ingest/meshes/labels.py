@@ -1,7 +1,7 @@
 """Labels of the voxels that a layer-2 chunk is meshed from: its own nodes, also one voxel beyond it.
 
-Meshes of neighbouring chunks meet only if both see the surface between them alike. So a chunk is read with one
-voxel more on its high sides, and supervoxels there get the number of the own node that they belong to
+Meshes of neighbouring chunks meet only if both see the surface between them alike. So a chunk is read with
+one voxel more on its high sides, and supervoxels there get the number of the own node that they belong to
 further up. Pure numpy and fastremap.
 
 Source of the rules: PyChunkedGraph's meshing (pychunkedgraph/meshing/meshgen.py, 3.1.7).
@@ -61,27 +61,45 @@ def meeting_layer(grid: ChunkGrid, coords: Coordinates) -> int:
 
 
 def others_in(grid: ChunkGrid, coords: Coordinates, supervoxels: Ids) -> Ids:
-    """Those of the labels of a box, shape (n,), that belong to the high neighbours, ascending."""
+    """Those of some supervoxels, shape (n,), that belong to the high neighbours of a chunk, ascending."""
     chunks = grid.chunk_ids(SUPERVOXEL_LAYER, high_neighbours(grid, coords) or np.empty((0, 3)))
     segment = np.uint64((1 << grid.segment_bits(SUPERVOXEL_LAYER)) - 1)
     return np.unique(supervoxels[np.isin(supervoxels & ~segment, chunks)])
 
 
-def label_box(box: Ids, members: Members) -> Labels:
+@dataclass(frozen=True, eq=False)
+class Box:
+    """The voxels of a chunk's box, with those beyond its high sides.
+
+    Attributes:
+      supervoxels: the labels in it, shape (n,), uint64, in no order; the first is 0.
+      numbers: position in `supervoxels` of each voxel's, shape (x, y, z), in Fortran order.
+    """
+
+    supervoxels: Ids
+    numbers: npt.NDArray[np.unsignedinteger[Any]]
+
+    @classmethod
+    def of(cls, voxels: Ids) -> Box:
+        """The box with supervoxels `voxels`, shape (x, y, z), in Fortran order."""
+        numbers, names = fastremap.renumber(voxels, preserve_zero=True)
+        supervoxels = np.zeros(len(names) + 1, np.uint64)
+        supervoxels[list(names.values())] = np.fromiter(names, np.uint64, len(names))
+        return cls(supervoxels, numbers)
+
+
+def label_box(box: Box, members: Members) -> Labels:
     """The number of a node for each voxel of a box: 1, 2, … in order of `Members.nodes`, 0 for none.
 
     Args:
-      box: supervoxels, shape (x, y, z), with the voxels beyond the chunk's high sides.
-      members: what the graph says about them.
+      box: the voxels.
+      members: what the graph says about their supervoxels.
 
     Returns:
       Numbers, shape (x, y, z), in Fortran order, on which zmesh's simplification depends.
     """
-    local, names = fastremap.renumber(np.asfortranarray(box), preserve_zero=True)
-    table = np.zeros(len(names) + 1, np.uint64)
-    table[list(names.values())] = np.fromiter(names, np.uint64, len(names))
-    codes, tops = _codes(table, members)
-    labels: Labels = codes[local]
+    codes, tops = _codes(box.supervoxels, members)
+    labels: Labels = codes[box.numbers]
     _share_out(labels, members, tops)
     return labels
 

@@ -46,7 +46,8 @@ class Quantisation:
     def round(self, points: npt.NDArray[np.floating]) -> Points:
         """The points of the grid next to `points`, shape (n, 3)."""
         origin = np.array(self.origin)
-        return np.floor((points - origin) / self.bin + 0.5) * self.bin + origin
+        rounded: Points = np.floor((points - origin) / self.bin + 0.5) * self.bin + origin
+        return rounded
 
     def holds(self, points: npt.NDArray[np.floating]) -> bool:
         """Whether all of `points`, shape (n, 3), are rounded to points of the grid."""

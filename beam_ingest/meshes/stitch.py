@@ -63,6 +63,7 @@ def _planes(space: MeshSpace, layer: int, coords: Coordinates) -> Points:
     """Where the planes between the children of a chunk are, rounded as vertices on them are, shape (3,)."""
     x, y, z = (2 * c + 1 for c in coords)
     middle: Points = np.array([space.origin(layer - 1, (x, y, z))])
-    for each, grid in space.up_to(layer - 1, (x, y, z)):
+    for _, grid in space.up_to(layer - 1, (x, y, z)):
         middle = grid.round(middle)
-    return space.at(layer, coords).round(middle)[0]
+    planes: Points = space.at(layer, coords).round(middle)[0]
+    return planes

@@ -1,0 +1,98 @@
+"""The meshes that an object is shown by: what a manifest lists.
+
+with open_graph("sample/dataset.yml", "sample_graph") as graph:
+    meshes = open_meshes(watershed, graph.grid)
+    for node, place in fragments_of(graph, meshes.reader, root, meshes.max_layer):
+        print(f"~{place.fragment}")
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+
+from beam_ingest.errors import ConfigError
+from beam_ingest.files import Folder
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.meshes.lookup import MeshReader
+from beam_ingest.meshes.shards import MOST_MINISHARD_BITS, Location
+from beam_ingest.meshes.tree import meshed
+from beam_ingest.reader import GraphReader
+
+
+class Meshes(NamedTuple):
+    """The meshes of a graph.
+
+    Attributes:
+      reader: finds and reads them.
+      dir: their folder within the watershed's.
+      max_layer: the highest layer whose nodes have meshes.
+    """
+
+    reader: MeshReader
+    dir: str
+    max_layer: int
+
+
+def open_meshes(watershed: str, grid: ChunkGrid) -> Meshes | None:
+    """The meshes that a watershed's info names; None if it names none.
+
+    Args:
+      watershed: URL of the volume.
+      grid: the graph's chunk grid.
+
+    Raises:
+      ConfigError: when it names some that are not there as this program, or PyChunkedGraph, writes them.
+      FileError: when a file cannot be read.
+    """
+    (content,) = Folder(watershed).read(["info"])
+    name = json.loads(content or b"{}").get("mesh")
+    if not name:
+        return None
+    folder = Folder(f"{watershed}/{name}")
+    (content,) = folder.read(["info"])
+    try:
+        layers = json.loads(content or b"")["sharding"]
+        bits = {int(layer): int(spec["minishard_bits"]) for layer, spec in layers.items()}
+        sound = bits and all(0 <= value <= MOST_MINISHARD_BITS for value in bits.values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise ConfigError(f"{folder.path('info')}: expected the info of sharded meshes, found none")
+    return Meshes(MeshReader(f"{watershed}/{name}/initial", grid, bits), name, max(bits))
+
+
+def fragments_of(
+    graph: GraphReader, meshes: MeshReader, node: int, start_layer: int
+) -> list[tuple[int, Location]]:
+    """The highest nodes with a mesh that a node consists of, itself if it has one, and where those are.
+
+    Args:
+      graph: reads the graph.
+      meshes: reads its meshes.
+      node: of layer 2 or above.
+      start_layer: nodes above this layer are left out: the highest with meshes, or less for smaller parts.
+
+    Returns:
+      Nodes and places, by node id. Nodes without a surface have none.
+
+    Raises:
+      NodeNotFoundError: when the graph does not have the node.
+      ShardError: when a shard file is absent or damaged.
+      FileError: when one cannot be read.
+      StoreError: when the graph cannot be read.
+    """
+    found: list[tuple[int, Location]] = []
+    waiting = np.array([node], np.uint64)
+    while waiting.size:
+        layers = graph.grid.layers(waiting)
+        low = meshed(graph, waiting[layers <= start_layer])
+        places = meshes.locate(low)
+        without = np.array([place is None for place in places], bool)
+        pairs = zip(low.tolist(), places, strict=True)
+        found += [(each, place) for each, place in pairs if place is not None]
+        high = np.append(waiting[layers > start_layer], low[without])
+        waiting = graph.children(high[graph.grid.layers(high) > ATOMIC_LAYER]).values
+    return sorted(found)

@@ -1,0 +1,146 @@
+"""Finding and reading meshes in shard files by ranges of bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
+
+from beam_ingest.arrays import Ids, Indices, find
+from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.meshes.shards import (
+    Location,
+    decode_index,
+    decode_minishard,
+    index_size,
+    minishards,
+    shard_name,
+)
+from beam_ingest.meshes.storage import MeshFolder, Range
+
+KEPT_BYTES = 64 << 20
+"""Indices that are kept take up to about so much memory."""
+_OVERHEAD = 500
+"""What keeping a value takes besides."""
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_Index: TypeAlias = tuple[Ids, Indices, Indices]
+
+
+class MeshReader:
+    """Reads meshes of one graph. Not for several threads at once.
+
+    Args:
+      url: the folder ``{watershed}/{dir}/initial``.
+      grid: the chunk grid.
+      bits: minishard bits by layer.
+    """
+
+    def __init__(self, url: str, grid: ChunkGrid, bits: Mapping[int, int]) -> None:
+        self._folder = MeshFolder(url)
+        self._grid = grid
+        self._bits = bits
+        self._heads: _Kept[str, Indices] = _Kept()
+        self._indices: _Kept[tuple[str, int], _Index] = _Kept()
+
+    def locate(self, nodes: Ids) -> list[Location | None]:
+        """Where the mesh of each node is, shape (n,); None for those that have none.
+
+        Raises:
+          ShardError: when the shard file of a node's chunk is absent or damaged.
+          FileError: when it cannot be read.
+        """
+        self._heads.trim()
+        self._indices.trim()
+        files, numbers = self._places(nodes)
+        self._fetch_heads({name: bits for name, _, bits in files})
+        wanted = [(name, number) for (name, _, _), number in zip(files, numbers, strict=True)]
+        self._fetch_indices(dict(zip(wanted, (bits for _, _, bits in files), strict=True)))
+        found: list[Location | None] = [None] * nodes.size
+        groups: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for position, key in enumerate(wanted):
+            groups[key].append(position)
+        for key, positions in groups.items():
+            ids, begins, sizes = self._indices.get(key)
+            at, there = find(ids, nodes[positions])
+            for position, where, known in zip(positions, at.tolist(), there.tolist(), strict=True):
+                if known:
+                    layer, name = files[position][1], key[0].partition("/")[2]
+                    found[position] = Location(layer, name, int(begins[where]), int(sizes[where]))
+        return found
+
+    def read(self, locations: Sequence[Location]) -> list[bytes]:
+        """The bytes of meshes, which `locate` found.
+
+        Raises:
+          ShardError: when a file is not as it was.
+          FileError: when they cannot be read.
+        """
+        return self._folder.read([Range(f"{at.layer}/{at.name}", at.begin, at.size) for at in locations])
+
+    def file(self, node: int) -> str:
+        """URL (local files: path) of the shard file that a node's mesh belongs to, for messages."""
+        return self._folder.path(f"{self._grid.layer_of(node)}/{shard_name(self._grid, node)}")
+
+    def _places(self, nodes: Ids) -> tuple[list[tuple[str, int, int]], list[int]]:
+        """Of each node: file, layer and minishard bits; and its minishard."""
+        layers = self._grid.layers(nodes)
+        numbers = np.zeros(nodes.size, np.int64)
+        for layer in np.unique(layers).tolist():
+            numbers[layers == layer] = minishards(nodes[layers == layer], self._bits[layer])
+        files = []
+        for node, layer in zip(nodes.tolist(), layers.tolist(), strict=True):
+            files.append((f"{layer}/{shard_name(self._grid, node)}", layer, self._bits[layer]))
+        return files, numbers.tolist()
+
+    def _fetch_heads(self, files: Mapping[str, int]) -> None:
+        missing = [name for name in files if not self._heads.has(name)]
+        contents = self._folder.read([Range(name, 0, index_size(files[name])) for name in missing])
+        for name, content in zip(missing, contents, strict=True):
+            index = decode_index(content, files[name], self._folder.path(name))
+            self._heads.put(name, index, index.nbytes)
+
+    def _fetch_indices(self, wanted: Mapping[tuple[str, int], int]) -> None:
+        nothing = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)
+        keys, ranges = [], []
+        for key in wanted:
+            if self._indices.has(key):
+                continue
+            begin, end = self._heads.get(key[0])[key[1]].tolist()
+            if begin == end:
+                self._indices.put(key, nothing, 0)
+                continue
+            keys.append(key)
+            ranges.append(Range(key[0], begin, end - begin))
+        for key, content in zip(keys, self._folder.read(ranges), strict=True):
+            index = decode_minishard(content, wanted[key], self._folder.path(key[0]))
+            self._indices.put(key, index, sum(array.nbytes for array in index))
+
+
+class _Kept(Generic[_Key, _Value]):
+    """Values of keys, of which those used longest ago are forgotten."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[_Key, tuple[_Value, int]] = OrderedDict()
+        self._bytes = 0
+
+    def has(self, key: _Key) -> bool:
+        if key in self._values:
+            self._values.move_to_end(key)
+            return True
+        return False
+
+    def get(self, key: _Key) -> _Value:
+        return self._values[key][0]
+
+    def put(self, key: _Key, value: _Value, nbytes: int) -> None:
+        self._values[key] = value, nbytes + _OVERHEAD
+        self._bytes += nbytes + _OVERHEAD
+
+    def trim(self) -> None:
+        """Forget what is too much: not while values are in use."""
+        while self._bytes > KEPT_BYTES:
+            _, (_, nbytes) = self._values.popitem(last=False)
+            self._bytes -= nbytes
