@@ -64,6 +64,17 @@ class Volumes:
     mip: int
     fill_missing: bool
 
+    @property
+    def places(self) -> dict[str, str]:
+        """URLs of what is read, by the keys that name them."""
+        urls = {
+            "volumes.SUPERVOXELS": self.supervoxels,
+            "volumes.SEGMENTATION": self.segmentation,
+            "volumes.EQUIVALENCES": self.equivalences,
+            "volumes.AFFINITIES": self.affinities,
+        }
+        return {key: url for key, url in urls.items() if url is not None}
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -175,7 +186,7 @@ class Dataset:
             faults = [
                 f"{where}: ingest_config.{asked}: true means raw agglomeration: add --raw, or set it to false"
             ]
-        only_raw = " (only --raw does without)"
+        only_raw = " (only --raw works without it)"
         if self.agglomeration:
             only_raw = ": to read ingest_config.AGGLOMERATION instead, add --raw"
         if raw:

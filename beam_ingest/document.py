@@ -104,7 +104,7 @@ class _Loader(yaml.SafeLoader):
         if node is None:
             return None
         if is_alias and id(node) not in self._sizes:
-            raise _Refused("an alias stands within what it stands for", mark)
+            raise _Refused("an alias refers to something that contains it", mark)
         if not is_alias:
             self._sizes[id(node)] = self._measured(node, mark)
         return node
@@ -120,7 +120,7 @@ class _Loader(yaml.SafeLoader):
         size = 1 + sum(size for size, _ in parts)
         depth = 1 + max((depth for _, depth in parts), default=0)
         if size > MOST_CHARACTERS:
-            raise _Refused(f"its aliases stand for more than {MOST_CHARACTERS:,} characters", mark)
+            raise _Refused(f"its aliases expand to more than {MOST_CHARACTERS:,} characters", mark)
         if depth > _MOST_DEPTH:
             raise _Refused(f"it is nested more than {_MOST_DEPTH} deep", mark)
         return size, depth

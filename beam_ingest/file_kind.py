@@ -17,7 +17,7 @@ _KINDS = {
 
 def kind_of(mode: int) -> str:
     """What a mode of `os.stat` says that there is."""
-    return _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    return _KINDS.get(stat.S_IFMT(mode), "not a regular file")
 
 
 def open_regular(path: str, flags: int) -> int:

@@ -290,7 +290,7 @@ class Folder:
         if isinstance(first, bytes) and any(other != first for other in others):
             return FileError(
                 f"{self.path(name)}: expected one file, or copies of it, found {' and '.join(found)}, which "
-                "differ, and cloud-files reads any of them: remove what is wrong"
+                "differ, and cloud-files reads any of them: remove the wrong ones"
             )
         return first
 
@@ -312,8 +312,8 @@ class Folder:
             return content
         if self._as_stored:
             return FileError(
-                f"{self.path(name)}: expected a file as it is, found one compressed with {encoding}, which "
-                "servers do not undo: unpack it"
+                f"{self.path(name)}: expected an uncompressed file, found one compressed with {encoding}, "
+                "which servers do not decompress: decompress it"
             )
         from cloudfiles import compression  # slow
 

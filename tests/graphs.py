@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from beam_ingest.cli import main
-from tests.oracle.cells import Cells
+from tests.oracle.cells import Cells, Key
 from tests.oracle.datasets import find_pinky256
 
 OWN_ROWS = b"beam_ingest"
@@ -28,6 +29,11 @@ def read_cells(store: Path, own: bool = False) -> Cells:
     cells = {(bytes(key), family, bytes(qualifier)): value for key, family, qualifier, value in rows}
     assert len(cells) == len(rows), "a cell has two versions"
     return {key: value for key, value in cells.items() if own or not key[0].startswith(OWN_ROWS)}
+
+
+def of_the_graph(cells: Iterable[Key]) -> list[Key]:
+    """The cells of nodes and counters, which `graph` and `verify` count: neither meta nor own rows."""
+    return [key for key in cells if key[0].isdigit() or key[0].startswith(b"i")]
 
 
 def comparable(store: Path) -> Cells:

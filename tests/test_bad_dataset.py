@@ -96,8 +96,11 @@ def test_dataset_file_is_no_mapping_of_sections(cli: Cli, dataset: Path, content
         ("data_source", "the key data_source is missing"),
         ("graph_config", "the key graph_config is missing"),
         ("data_source.WATERSHED", "data_source: the key WATERSHED is missing"),
-        ("data_source.EDGES", "data_source: the key EDGES is missing (only --raw does without)"),
-        ("data_source.COMPONENTS", "data_source: the key COMPONENTS is missing (only --raw does without)"),
+        ("data_source.EDGES", "data_source: the key EDGES is missing (only --raw works without it)"),
+        (
+            "data_source.COMPONENTS",
+            "data_source: the key COMPONENTS is missing (only --raw works without it)",
+        ),
         ("graph_config.CHUNK_SIZE", "graph_config: the key CHUNK_SIZE is missing"),
         ("backend_client", "no backend_client; add --store sqlite:PATH or bigtable:PROJECT/INSTANCE"),
         ("backend_client.CONFIG.PATH", "backend_client.CONFIG: the key PATH is missing"),

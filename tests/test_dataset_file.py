@@ -62,14 +62,14 @@ def _laughs(first: str, each: str) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (_laughs("[lol]", "[{}]"), "its aliases stand for more than 100,000 characters"),
-        (_laughs("{k: v}", "{{<<: [{}]}}"), "its aliases stand for more than 100,000 characters"),
+        (_laughs("[lol]", "[{}]"), "its aliases expand to more than 100,000 characters"),
+        (_laughs("{k: v}", "{{<<: [{}]}}"), "its aliases expand to more than 100,000 characters"),
         (
             "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 2000))]),
             "more than 50 deep",
         ),
-        ("a: &a [*a]\n", "an alias stands within what it stands for"),
-        ("a: &a {b: {<<: *a}}\n", "an alias stands within what it stands for"),
+        ("a: &a [*a]\n", "an alias refers to something that contains it"),
+        ("a: &a {b: {<<: *a}}\n", "an alias refers to something that contains it"),
         ("[" * 90_000, "it is nested more than 50 deep"),
         ("{a: " * 20_000, "it is nested more than 50 deep"),
         ("a: " + "x" * 100_001, "expected a dataset file of up to 100,000 characters, found more"),

@@ -285,7 +285,7 @@ def test_edges_are_read_as_they_are_stored(tmp_path: Path) -> None:
     (tmp_path / f"{name}.zstd").unlink()
     put(tmp_path, name, "gzip", b"content")
     with pytest.raises(
-        FileError, match=r"\.zst\.gz: expected a file as it is, found one compressed with gzip"
+        FileError, match=r"\.zst\.gz: expected an uncompressed file, found one compressed with gzip"
     ):
         stored.read([name])
     assert list(stored.names("edges_")) == [f"{name}.gz"]

@@ -98,7 +98,7 @@ def _check_store(store: str, findings: Findings, worker: str | None) -> None:
                 f"{access.place}: {account} lacks {', '.join(others)}: only builds from here need it"
             )
         findings.unchecked.add(
-            f"{access.place}: permissions of {worker}, which builds what is launched: only it can ask"
+            f"{access.place}: permissions of {worker}, which builds launched graphs: only it can ask"
         )
     faults = [*access.faults, *needed.lines(account)]
     findings.problem(PERMISSIONS, *map(Case, faults), count=len(faults))

@@ -149,7 +149,7 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
     except FileError as error:
         if folder.url.startswith("http"):  # few web servers list folders, and a graph is built without
             findings.unchecked.add(
-                f"{folder.path('')}: which files are there: no web server has to list them"
+                f"{folder.path('')}: which files are there: files cannot be listed over HTTP"
             )
         else:
             findings.problem(UNLISTED, Case(str(error), folder.path("")))
@@ -204,7 +204,7 @@ def conclude(kinds: list[FileKind], chunk_size: tuple[int, int, int], findings: 
     if too_many or (any(reached) and _halved(reached, chunks)):
         found, grid = ("x".join(map(str, numbers)) for numbers in (reached, chunks))
         folder = kinds[0].folder.path("")
-        unless = "" if too_many else ", unless the rest is empty indeed"
+        unless = "" if too_many else ", unless the other chunks are empty"
         line = (
             f"{folder}: files are named for {found} chunks, but CHUNK_SIZE {list(chunk_size)} makes "
             f"{grid} of this watershed: correct CHUNK_SIZE or WATERSHED{unless}"

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             lacking = f"this command needs {error.name}, which is not installed"
             status = _failed(f"{lacking}: pip install 'beam-ingest[beam]'", 2)
         except MemoryError:
-            status = _failed("out of memory; take a machine with more", 1)
+            status = _failed("out of memory; use a machine with more memory", 1)
         except SystemExit as end:  # of --help and --version
             status = end.code if isinstance(end.code, int) else 0
         except KeyboardInterrupt:

@@ -35,7 +35,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "graph": Command("build a graph", takes_beam_options=True, is_stage=True),
-    "prepare": Command("make edges, components and a watershed of volumes", takes_beam_options=True),
+    "prepare": Command(
+        "make edges, components and a watershed of volumes", takes_beam_options=True, is_stage=True
+    ),
     "check": Command("check a dataset before a graph is built; writes nothing", takes_beam_options=True),
     "status": Command("show how far each layer of a graph is built"),
     "failures": Command("list the chunks that could not be built, and why"),

@@ -100,7 +100,7 @@ def _beam_options(job: IngestJob, given: Mapping[str, Any], count: int | None) -
         name = {"job_name": f"beam-ingest-check-{uuid4().hex[:8]}"}
         return dataflow_options(job, name | dict(given), any_region=True)
     if is_local(given):
-        workers = 1 if count == SAMPLE else default_workers(job.grid, job.raw)
+        workers = 1 if count == SAMPLE else default_workers(job.grid, job.weight)
         return {"direct_num_workers": workers} | dict(given)
     return dict(given)
 

@@ -21,8 +21,8 @@ from rich.text import Text
 
 from beam_ingest.errors import StoreError
 from beam_ingest.format.grid import ATOMIC_LAYER
-from beam_ingest.ingest.job import IngestJob
 from beam_ingest.stages import progress
+from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stores import Store
 
@@ -62,12 +62,12 @@ class ProgressDisplay:
       job: the job.
     """
 
-    def __init__(self, store: Store, job: IngestJob) -> None:
+    def __init__(self, store: Store, job: StageJob) -> None:
         self._store = store
         self._grid = job.grid
         self._console = Console(file=sys.stderr)
         self._handler = logging.StreamHandler(self._console.file)
-        self._layers = list(range(ATOMIC_LAYER, job.grid.root_layer + 1))
+        self._layers = list(range(ATOMIC_LAYER, (job.top or job.grid.root_layer) + 1))
         self._built: list[LayerStatus] = []
         self._progress = make_bars(self._console)
         self._bars = {

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(f"--{STAGE}", metavar="NAME", default="graph", help="the stage to run")
     add_all_options(parser)
     add_settings(parser, default=DEFAULT_SETTINGS)
-    parser.add_argument("--wait", action="store_true", help="wait until the job has ended; fail if it fails")
+    parser.add_argument("--wait", action="store_true", help="wait for the job; fail if it fails")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from beam_ingest.cli.overwrite import confirm_overwrite
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError, SubmitError
 from beam_ingest.files import Folder
-from beam_ingest.ingest.job import IngestJob
 from beam_ingest.runners import flex
 from beam_ingest.runners.dataflow import console_url, labels
 from beam_ingest.runners.settings import Settings
 from beam_ingest.stages.failures import summarise
+from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import digest
 from beam_ingest.stages.removal import refuse_existing
 from beam_ingest.stages.start import check_resumable
@@ -39,36 +40,36 @@ def workers_region(settings: Settings, options: Mapping[str, Any]) -> str:
     return str(options.get("worker_region") or zone.rpartition("-")[0] or settings.region)
 
 
-def check_table(arguments: argparse.Namespace, job: IngestJob) -> None:
+def check_table(arguments: argparse.Namespace, job: StageJob) -> None:
     """Check that the table may be made, removed or resumed; ask before it is removed."""
-    store = job.open_store()
-    if arguments.overwrite:
-        confirm_overwrite(job, arguments.yes)
-    elif not arguments.resume:
-        refuse_existing(store)
-    else:
-        check_resumable(job, store)
-    store.close()
+    with job.open_store() as store:
+        if arguments.overwrite:
+            confirm_overwrite(job, arguments.yes)
+        elif not arguments.resume:
+            refuse_existing(store)
+        else:
+            check_resumable(job, store)
+        if not arguments.resume:
+            job.check_files(store, arguments.overwrite)
 
 
-def upload(job: IngestJob, settings: Settings) -> str:
+def upload(job: StageJob, settings: Settings) -> str:
     """Put the dataset file where the launcher finds it; the same content is the same file."""
     folder = Folder(f"{settings.staging_location}/datasets")
     name = f"{labels(job)['dataset']}-{digest(job.dataset.text)[:12]}.yml"
     path = folder.path(name)
-    copy = Dataset.from_text(job.dataset.text, path)
-    for key in ("edges", "components", "watershed", "agglomeration"):
-        if getattr(copy, key) != getattr(job.dataset, key):
+    copied = replace(job, dataset=Dataset.from_text(job.dataset.text, path)).places
+    for key, place in job.places.items():
+        if copied[key] != place:
             raise ConfigError(
-                f"{job.dataset.path}: {key.upper()}: expected a full URL, since the launcher reads a copy "
-                f"of the file in {folder.path('')}, found a path from its own folder; "
-                f"write {getattr(job.dataset, key)}"
+                f"{job.dataset.path}: {key}: expected a full URL, since the launcher reads a copy of the "
+                f"file in {folder.path('')}, found a path from its own folder; write {place}"
             )
     folder.write({name: job.dataset.text.encode()})
     return path
 
 
-def wait(job: IngestJob, settings: Settings, job_id: str) -> None:
+def wait(job: StageJob, settings: Settings, job_id: str) -> None:
     """Wait for the end of a Dataflow job.
 
     Raises:
@@ -86,7 +87,7 @@ def wait(job: IngestJob, settings: Settings, job_id: str) -> None:
     raise SubmitError("\n".join([*lines, f"job {job_id} ended as {ended.state}: {page}"]))
 
 
-def _failures(job: IngestJob) -> list[str]:
+def _failures(job: StageJob) -> list[str]:
     """What the table says of failed chunks."""
     try:
         store = job.open_store()
@@ -95,4 +96,4 @@ def _failures(job: IngestJob) -> list[str]:
         return [str(error)]
     if failed is None:
         return []
-    return failed.lines(job.graph_id, job.dataset.path, job.grid.chunk_count(failed.layer))
+    return failed.lines(job.where, job.grid.chunk_count(failed.layer))

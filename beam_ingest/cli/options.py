@@ -24,9 +24,17 @@ _DATAFLOW_OPTIONS = (
 """The most common options of Apache Beam: name, what follows it, and help."""
 
 
-def add_stage(parser: argparse.ArgumentParser) -> None:
-    """Add what the commands of all stages take."""
-    add_graph(parser)
+def add_stage(parser: argparse.ArgumentParser, of_a_graph: bool = True) -> None:
+    """Add what the commands of all stages take.
+
+    Args:
+      parser: the command's.
+      of_a_graph: the stage builds a graph, or is given one by name.
+    """
+    if of_a_graph:
+        add_graph(parser)
+    else:
+        add_dataset(parser)
     parser.add_argument(
         "--test", action="store_true", help="write only the eight chunks at the centre and their parent"
     )
@@ -46,10 +54,8 @@ def add_stage(parser: argparse.ArgumentParser) -> None:
         "--yes", action="store_true", help="let --overwrite remove a Bigtable table without asking"
     )
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="remove an existing graph first")
-    existing.add_argument(
-        "--resume", action="store_true", help="finish a graph that was begun with the same options"
-    )
+    existing.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote")
+    existing.add_argument("--resume", action="store_true", help="finish what was begun with the same options")
 
 
 def add_graph(parser: argparse.ArgumentParser, dataset_needed: bool = True) -> None:

@@ -3,22 +3,58 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from beam_ingest.cli.importing import importing
-from beam_ingest.cli.options import add_dataset
+from beam_ingest.cli.options import add_stage
+from beam_ingest.cli.sizes import size
+
+if TYPE_CHECKING:
+    from beam_ingest.dataset import Dataset
+    from beam_ingest.stages.progress import LayerStatus
+    from beam_ingest.volumes.job import PrepareJob
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    add_dataset(parser)
-    parser.add_argument("--test", action="store_true", help="only what graph --test reads")
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote")
-    existing.add_argument("--resume", action="store_true", help="finish what an earlier run began")
+    add_stage(parser, of_a_graph=False)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make edges, components and a watershed of volumes."""
     with importing():
-        from beam_ingest.cli import preparing
-    return preparing.run(arguments)
+        from beam_ingest.cli.run_stage import run_stage
+    return run_stage(arguments, make_job, _print_summary)
+
+
+def make_job(arguments: argparse.Namespace, dataset: Dataset) -> PrepareJob:
+    """The job that the arguments ask for."""
+    from beam_ingest.volumes.job import make_prepare_job
+
+    return make_prepare_job(dataset, arguments.store, arguments.bigtable_app_profile, test=arguments.test)
+
+
+def _print_summary(job: PrepareJob, place: str, layers: list[LayerStatus], seconds: float) -> None:
+    """What was made, and where it is."""
+    from beam_ingest.volumes.totals import read_totals
+
+    source = job.dataset
+    with job.open_store() as store:
+        totals = read_totals(store)
+    print(f"prepared {source.path} in {seconds:.1f} s")
+    print(f"  chunks       {layers[0].done:,}")
+    print(f"  pieces       {totals.pieces:,} of supervoxels, {totals.alone:,} of them touch nothing")
+    for name, count, area in (
+        ("in chunks", totals.in_chunk, totals.in_chunk_area),
+        ("cut", totals.cross_chunk, totals.cross_chunk_area),
+        ("between", totals.between_chunk, totals.between_chunk_area),
+    ):
+        print(f"  {name:<12} {count:,} contacts of {area:,} voxel faces")
+    if totals.mixed:
+        print(f"  several      {totals.mixed:,} pieces have several labels: the most frequent counts")
+    if totals.unmapped:
+        print(f"  unmapped     {totals.unmapped:,} pieces have the agglomerated label 0")
+    print(f"  written      {size(totals.nbytes)}")
+    print(f"  EDGES        {source.edges}")
+    print(f"  COMPONENTS   {source.components}")
+    print(f"  WATERSHED    {source.watershed}{' (read, not written)' if job.chunked else ''}")

@@ -11,30 +11,30 @@ from beam_ingest.cli.display import ProgressDisplay
 from beam_ingest.cli.engine import engine
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.overwrite import confirm_overwrite
-from beam_ingest.cli.submit import submit
+from beam_ingest.cli.submit import say_complete, submit
 from beam_ingest.cli.temporary import temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, StoppedError
-from beam_ingest.ingest.job import IngestJob, start_job
 from beam_ingest.runners.dataflow import dataflow_options, is_dataflow
 from beam_ingest.runners.options import check_options, default_workers, is_local
 from beam_ingest.runners.run import run_job
-from beam_ingest.stages import progress
+from beam_ingest.stages.job import SomeJob, StageJob
 from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stages.splits import check_tablets
+from beam_ingest.stages.start import start_job
 from beam_ingest.stores.routing import read_routing
 
-MakeJob: TypeAlias = Callable[[argparse.Namespace, Dataset], IngestJob]
-Report: TypeAlias = Callable[[IngestJob, str, list[LayerStatus], float], None]
+MakeJob: TypeAlias = Callable[[argparse.Namespace, Dataset], SomeJob]
+Report: TypeAlias = Callable[[SomeJob, str, list[LayerStatus], float], None]
 
 
-def run_stage(arguments: argparse.Namespace, make_job: MakeJob, report: Report) -> int:
+def run_stage(arguments: argparse.Namespace, make_job: MakeJob[SomeJob], report: Report[SomeJob]) -> int:
     """Run a stage to its end, or hand its job to Dataflow.
 
     Args:
       arguments: of the stage's command.
       make_job: makes the job, given the arguments and the dataset.
-      report: prints what was built, given the job, the place of its table, progress of its layers, and
+      report: prints what was made, given the job, the place of its table, progress of its layers, and
         seconds.
     """
     begun = time.monotonic()
@@ -53,8 +53,8 @@ def run_stage(arguments: argparse.Namespace, make_job: MakeJob, report: Report) 
             tablets=arguments.bigtable_tablets,
         )
         with job.open_store() as store:
-            if job.resume and progress.is_finished(store, job.scope):
-                print(f"Graph {job.graph_id} is already complete: nothing to resume")
+            if job.resume and job.is_finished(store):
+                say_complete(job)
                 return 0
             layers = _run(job, options, ProgressDisplay(store, job))
             store.finish()
@@ -62,7 +62,7 @@ def run_stage(arguments: argparse.Namespace, make_job: MakeJob, report: Report) 
     return 0
 
 
-def checked_job(make_job: MakeJob, arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
+def checked_job(make_job: MakeJob[SomeJob], arguments: argparse.Namespace, dataset: Dataset) -> SomeJob:
     """The job that the arguments of a stage's command ask for.
 
     Raises:
@@ -77,27 +77,25 @@ def checked_job(make_job: MakeJob, arguments: argparse.Namespace, dataset: Datas
     return job
 
 
-def _beam_options(job: IngestJob, arguments: argparse.Namespace) -> dict[str, Any]:
+def _beam_options(job: StageJob, arguments: argparse.Namespace) -> dict[str, Any]:
     """Options of Apache Beam: those given, and defaults that suit the job."""
     options = dict(arguments.beam)
     if is_dataflow(options):
         options = dataflow_options(job, options, arguments.any_region)
     elif is_local(options):
-        options.setdefault("direct_num_workers", default_workers(job.grid, job.raw))
+        options.setdefault("direct_num_workers", default_workers(job.grid, job.weight))
     check_options(options)
     return options
 
 
-def _run(job: IngestJob, options: dict[str, Any], display: ProgressDisplay) -> list[LayerStatus]:
+def _run(job: StageJob, options: dict[str, Any], display: ProgressDisplay) -> list[LayerStatus]:
     """Run a started job to its end; returns the progress of its layers."""
     try:
         with logged(), temporary_folder(is_local(options)), display:
             run_job(job, options, display.update, display.interval)
     except KeyboardInterrupt:
-        raise StoppedError(f"interrupted; --resume finishes graph {job.graph_id}") from None
+        raise StoppedError(f"interrupted; --resume finishes {job.title}") from None
     layers = display.layers()
-    if not progress.is_complete(layers, job.scope):
-        raise BeamIngestError(
-            f"graph {job.graph_id}: the run ended before every chunk was built; --resume finishes it"
-        )
+    if not job.is_complete(layers):
+        raise BeamIngestError(f"{job.title}: the run ended before every chunk was done; --resume finishes it")
     return layers

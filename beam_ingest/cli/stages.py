@@ -13,7 +13,7 @@ from beam_ingest.errors import ConfigError
 
 if TYPE_CHECKING:
     from beam_ingest.dataset import Dataset
-    from beam_ingest.ingest.job import IngestJob
+    from beam_ingest.stages.job import StageJob
 
 STAGE = "stage"
 """The parameter of the template that names the stage."""
@@ -23,7 +23,7 @@ DEFAULT_STAGE = "graph"
 class StageModule(registry.CommandModule, Protocol):
     """The module of a stage's command; `add_arguments` begins with `beam_ingest.cli.options.add_stage`."""
 
-    def make_job(self, arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
+    def make_job(self, arguments: argparse.Namespace, dataset: Dataset) -> StageJob:
         """The job that the arguments ask for, not yet started."""
 
 

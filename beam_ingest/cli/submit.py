@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from typing import Any
 
 from beam_ingest.errors import SubmitError
-from beam_ingest.ingest.job import IngestJob, start_job
 from beam_ingest.runners.dataflow import console_url
 from beam_ingest.runners.run import Submission, submit_job
-from beam_ingest.stages import progress
+from beam_ingest.stages.job import SomeJob, StageJob
+from beam_ingest.stages.start import start_job
 
 
-def submit(job: IngestJob, arguments: argparse.Namespace, options: dict[str, Any]) -> None:
+def submit(job: StageJob, arguments: argparse.Namespace, options: dict[str, Any]) -> None:
     """Hand the job to Dataflow, make or resume its table, and say how to follow it.
 
     A new table is made after the job is accepted, since a job that Dataflow refuses must not cost the graph
@@ -28,9 +27,9 @@ def submit(job: IngestJob, arguments: argparse.Namespace, options: dict[str, Any
     if arguments.resume:
         job = start_job(job, resume=True, tablets=tablets)
         with job.open_store() as store:
-            finished = progress.is_finished(store, job.scope)
+            finished = job.is_finished(store)
         if finished:
-            print(f"Graph {job.graph_id} is already complete: nothing to resume")
+            say_complete(job)
             return
         submission = submit_job(job, options)
     else:
@@ -42,8 +41,8 @@ def submit(job: IngestJob, arguments: argparse.Namespace, options: dict[str, Any
 
 
 def _submit_first(
-    job: IngestJob, overwrite: bool, tablets: int | None, options: dict[str, Any]
-) -> tuple[IngestJob, Submission]:
+    job: SomeJob, overwrite: bool, tablets: int | None, options: dict[str, Any]
+) -> tuple[SomeJob, Submission]:
     """Submit the job, then make its table; without the table the job is cancelled."""
     submitted: list[Submission] = []
     try:
@@ -70,9 +69,14 @@ def _cancel(submission: Submission, error: BaseException) -> None:
         ) from error
 
 
-def print_submitted(job: IngestJob, project: str, region: str, job_id: str, more: str = "") -> None:
+def print_submitted(job: StageJob, project: str, region: str, job_id: str, more: str = "") -> None:
     """That Dataflow has the job, and how to follow it; `more` are further options of ``status``."""
-    print(f"submitted graph {job.graph_id} to Dataflow as job {job_id}")
+    print(f"submitted {job.title} to Dataflow as job {job_id}")
     print(f"  job       {console_url(project, region, job_id)}")
-    print(f"  progress  beam-ingest status {job.graph_id} {shlex.quote(job.dataset.path)}{more} --watch")
+    print(f"  progress  beam-ingest status {job.where}{more} --watch")
     print(f"  stop      gcloud dataflow jobs cancel {job_id} --project={project} --region={region}")
+
+
+def say_complete(job: StageJob) -> None:
+    """Print that there is nothing to resume."""
+    print(f"{job.title[0].upper()}{job.title[1:]} is already complete: nothing to resume")

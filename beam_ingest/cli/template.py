@@ -16,7 +16,7 @@ from typing import Any
 
 from beam_ingest.cli import main as cli_main
 from beam_ingest.cli.arguments import help_text
-from beam_ingest.cli.stages import DEFAULT_STAGE, STAGE, all_options, stage_module, stage_options, stages
+from beam_ingest.cli.stages import DEFAULT_STAGE, STAGE, all_options, stage_options, stages
 from beam_ingest.errors import ConfigError
 from beam_ingest.runners.beam_options import add_beam_options
 from beam_ingest.stores.names import TABLE
@@ -35,12 +35,13 @@ def metadata() -> dict[str, Any]:
         "isOptional": True,
         "regexes": [f"^({'|'.join(stages())})$"],
     }
+    everywhere = set.intersection(*({a.dest for a in stage_options(name)} for name in stages()))
     options = [
         {
             "name": action.dest,
             "label": action.dest.replace("_", " ").capitalize(),
             "helpText": help_text(action),
-            "isOptional": not action.required,
+            "isOptional": not action.required or action.dest not in everywhere,
             "regexes": [f"^({_rule(action)})$"],
         }
         for action in all_options()
@@ -65,9 +66,11 @@ def parameters(arguments: argparse.Namespace) -> dict[str, str]:
         value = getattr(arguments, action.dest)
         if value == action.default:
             continue
-        if action.dest not in known:
+        if action.dest not in known and action.option_strings:
             option = max(action.option_strings, default=action.dest)
             raise ConfigError(f"--{STAGE} {arguments.stage}: unknown option {option}")
+        if action.dest not in known:
+            continue  # the graph's name, which launch takes for every stage
         given[action.dest] = "true" if value is True else str(value)
     return given
 
@@ -84,24 +87,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{action.dest}", default="")
     given, beam = parser.parse_known_args(argv)
     beam = _known(beam)
+    stage = given.stage or DEFAULT_STAGE
+    try:
+        own = {action.dest for action in stage_options(stage)}
+    except ConfigError as error:
+        print(f"beam-ingest: {error}", file=sys.stderr)
+        return error.exit_status
     command, values = [], []
     for action in all_options():
         value = getattr(given, action.dest)
         option = max(action.option_strings, default="")
         if not option:
-            values.append(value)
+            values += [value] if action.dest in own else []
         elif action.nargs == 0:
             command += [option] if value == "true" else []
         elif value:
             command.append(f"{option}={value}")
     if IMAGE in os.environ and not any(option.startswith("--sdk_container_image") for option in beam):
         beam.append(f"--sdk_container_image={os.environ[IMAGE]}")
-    stage = given.stage or DEFAULT_STAGE
-    try:
-        stage_module(stage)
-    except ConfigError as error:
-        print(f"beam-ingest: {error}", file=sys.stderr)
-        return error.exit_status
     return cli_main([stage, *values, *command, *beam])
 
 

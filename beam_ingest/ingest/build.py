@@ -228,7 +228,7 @@ class Builder:
             raise BeamIngestError(
                 f"layer {layer}, chunk {chunk_name(self._grid.chunk_coords(chunk_id))}: expected the "
                 f"states of {len(expected)} children, whole and once, found {len(envelopes)} messages "
-                f"of {len(came)}; the runner lost or repeated some: report this"
+                f"of {len(came)}; the runner lost or repeated some: please report this"
             )
 
 

@@ -47,6 +47,20 @@ class IngestJob(StageJob):
         for fault in self.dataset.missing_keys(self.raw):
             raise ConfigError(fault)
 
+    @property
+    def places(self) -> dict[str, str]:
+        """URLs of what workers read and write, by the keys of the dataset file that name them."""
+        source = self.dataset
+        urls = {"data_source.EDGES": source.edges, "data_source.COMPONENTS": source.components}
+        if self.raw:
+            urls["ingest_config.AGGLOMERATION"] = source.agglomeration
+        return {**super().places, **{key: url for key, url in urls.items() if url is not None}}
+
+    @property
+    def weight(self) -> int:
+        """Raw agglomeration is up to three times the work a chunk (docs/performance.md)."""
+        return 3 if self.raw else 1
+
     def first_cells(self) -> Cells:
         """The meta and version rows, which servers read."""
         version = table.VERSIONS[self.graph_version].encode()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import local_path
-from beam_ingest.ingest.job import IngestJob
 from beam_ingest.redact import redacted
+from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.machines import vcpus
 from beam_ingest.version import __version__
 
@@ -63,7 +63,7 @@ def _table(store: str) -> str:
     return "/".join(store.removeprefix("bigtable:").split("/")[:3])
 
 
-def labels(job: IngestJob) -> dict[str, str]:
+def labels(job: StageJob) -> dict[str, str]:
     """Labels by which people find jobs and their cost, and the one by which we know a graph's job."""
     dataset = job.dataset.path.rpartition("/")[2].rpartition(".")[0]
     values = {"graph-id": job.graph_id, "dataset": dataset, "version": __version__}
@@ -71,7 +71,7 @@ def labels(job: IngestJob) -> dict[str, str]:
     return {**readable, TABLE_DIGEST: table_digest(job.store)}
 
 
-def check_places(job: IngestJob) -> None:
+def check_places(job: StageJob) -> None:
     """Refuse a job that machines elsewhere could not do.
 
     Raises:
@@ -82,25 +82,20 @@ def check_places(job: IngestJob) -> None:
             f"{job.open_store().place}: Dataflow's workers write to Bigtable; name one in backend_client, or "
             "with --store bigtable:PROJECT/INSTANCE"
         )
-    source = job.dataset
-    inputs = {"data_source.WATERSHED": source.watershed, "data_source.EDGES": source.edges}
-    inputs["data_source.COMPONENTS"] = source.components
-    if job.raw:
-        inputs["ingest_config.AGGLOMERATION"] = source.agglomeration
-    for key, url in inputs.items():
-        if url is not None and local_path(url) is not None:
+    for key, url in job.places.items():
+        if local_path(url) is not None:
             raise ConfigError(
-                f"{source.path}: {key}: expected a URL that Dataflow's workers can open, such as gs://, "
+                f"{job.dataset.path}: {key}: expected a URL that Dataflow's workers can open, such as gs://, "
                 f"found {url}"
             )
-        if url is not None and redacted(url) != url:
+        if redacted(url) != url:
             raise ConfigError(
-                f"{source.path}: {key}: expected a URL without a password or token, since Dataflow keeps "
-                f"what a job is made of, found one with it: {url}"
+                f"{job.dataset.path}: {key}: expected a URL without a password or token, since Dataflow "
+                f"keeps what a job is made of, found one with it: {url}"
             )
 
 
-def read_region_clusters(job: IngestJob, region: str, any_region: bool = False) -> list[Cluster]:
+def read_region_clusters(job: StageJob, region: str, any_region: bool = False) -> list[Cluster]:
     """The Bigtable clusters in the region of the workers; none where that is not known.
 
     Args:
@@ -128,7 +123,7 @@ def read_region_clusters(job: IngestJob, region: str, any_region: bool = False) 
     return here
 
 
-def max_workers(job: IngestJob, machine_type: str, nodes: int) -> int:
+def max_workers(job: StageJob, machine_type: str, nodes: int) -> int:
     """How many workers a job is worth: no more than its chunks keep busy, or its Bigtable nodes can serve.
 
     Args:
@@ -145,7 +140,7 @@ def max_workers(job: IngestJob, machine_type: str, nodes: int) -> int:
     return max(1, min(most, _MOST_WORKERS))
 
 
-def dataflow_options(job: IngestJob, given: Mapping[str, Any], any_region: bool = False) -> dict[str, Any]:
+def dataflow_options(job: StageJob, given: Mapping[str, Any], any_region: bool = False) -> dict[str, Any]:
     """Beam's options for a job on Dataflow: those given, and what we know better than their defaults.
 
     Args:

@@ -249,7 +249,7 @@ def cancel(settings: Settings, job: DataflowJob, store: str) -> None:
         raise SubmitError(
             f"job {job.job_id} has no label {TABLE_DIGEST} of this graph, so it may be another's; "
             f"`gcloud dataflow jobs cancel {job.job_id} --project={settings.project} "
-            f"--region={settings.region}` stops it all the same"
+            f"--region={settings.region}` stops it anyway"
         )
     request = api.UpdateJobRequest(
         project_id=settings.project,
@@ -276,11 +276,11 @@ def wait(settings: Settings, job_id: str, tell: Callable[[str], None]) -> Datafl
             now = time.monotonic()
             if silent is None:
                 silent = now
-                tell(f"{error}; the job goes on, and is looked at again")
+                tell(f"{error}; the job continues; trying again")
             elif now - silent > _PATIENCE_SECONDS:
                 page = console_url(settings.project, settings.region, job_id)
                 raise SubmitError(
-                    f"{error}, for {_PATIENCE_SECONDS / 60:.0f} minutes; job {job_id} goes on: {page}"
+                    f"{error}, for {_PATIENCE_SECONDS / 60:.0f} minutes; job {job_id} continues: {page}"
                 ) from error
         else:
             silent = None
@@ -342,7 +342,8 @@ def _asking(what: str) -> Iterator[None]:
         yield
     except DefaultCredentialsError:
         raise ConfigError(
-            "there are no application default credentials; `gcloud auth application-default login` makes some"
+            "there are no application default credentials; `gcloud auth application-default login` "
+            "creates them"
         ) from None
     except _TRANSIENT as error:
         cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error

@@ -94,7 +94,7 @@ def run_in_thread(run: Callable[[str], None], tick: Callable[[], None], interval
         halt.halt()
         _Left.running = True
         if not ended.wait(_HALT_SECONDS):
-            warnings.warn("the interrupted run goes on to the end of what it is at", stacklevel=4)
+            warnings.warn("the interrupted run finishes the chunks it is working on", stacklevel=4)
         raise
     finally:
         if any(isinstance(error, WorkerDiedError) for error in raised):

@@ -14,9 +14,7 @@ from beam_ingest.runners import portable
 
 _LOCAL_RUNNERS = {None, "directrunner", "direct", "fnapirunner"}
 _SMALL_GRID = 1024
-"""Chunks up to which a second process costs more than it does, by its start and by what travels to it;"""
-_SMALL_RAW_GRID = _SMALL_GRID // 3
-"""of raw agglomeration, which is two to three times the work a chunk (docs/performance.md)."""
+"""Chunks of a graph up to which a second process costs more than it saves: by its start and by transport."""
 
 
 def is_local(options: Mapping[str, Any]) -> bool:
@@ -42,7 +40,12 @@ def check_options(options: Mapping[str, Any]) -> None:
     portable.check(runner, options)
 
 
-def default_workers(grid: ChunkGrid, raw: bool = False) -> int:
-    """Default number of worker processes of a local run."""
-    small = grid.chunk_count(ATOMIC_LAYER) <= (_SMALL_RAW_GRID if raw else _SMALL_GRID)
+def default_workers(grid: ChunkGrid, weight: int = 1) -> int:
+    """Default number of worker processes of a local run.
+
+    Args:
+      grid: the chunk grid.
+      weight: work of a chunk, as `beam_ingest.stages.job.StageJob.weight` gives it.
+    """
+    small = grid.chunk_count(ATOMIC_LAYER) * weight <= _SMALL_GRID
     return 1 if small else os.cpu_count() or 1

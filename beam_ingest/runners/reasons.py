@@ -22,7 +22,7 @@ def _out_of_memory(error: BaseException) -> RunError | None:
         return None
     said = lines[-1]
     return RunError(
-        f"out of memory{': ' if said else ''}{said}; take fewer workers, or a machine with more memory"
+        f"out of memory{': ' if said else ''}{said}; use fewer workers, or a machine with more memory"
     )
 
 

@@ -34,7 +34,7 @@ def run_job(
     try:
         run_pipeline(job.build, options, tick, interval)
     except WorkerDiedError as error:
-        raise WorkerDiedError(f"{error}; --resume finishes graph {job.graph_id}") from error
+        raise WorkerDiedError(f"{error}; --resume finishes {job.title}") from error
     except Exception as error:
         raise _explained(job, error) from error
 
@@ -66,7 +66,7 @@ def submit_job(job: StageJob, options: Mapping[str, Any]) -> Submission:
         result = make_pipeline(job.build, options).run()
     except Exception as error:  # of Beam, of Cloud Storage or of Dataflow
         text = " ".join(str(error).split())
-        raise SubmitError(f"graph {job.graph_id}: the job cannot be submitted: {text}") from error
+        raise SubmitError(f"{job.title}: the job cannot be submitted: {text}") from error
     if not result.has_job:
         return Submission(None, lambda: None)
     return Submission(result.job_id(), result.cancel)
@@ -76,17 +76,17 @@ def _explained(job: StageJob, error: BaseException) -> BaseException:
     """The error that says best what went wrong."""
     known = known_error(error)
     if isinstance(known, StoreError):
-        return StoreError(f"{known}; when that is fixed, --resume finishes the graph")
+        return StoreError(f"{known}; when that is fixed, --resume finishes {job.title}")
     if not isinstance(known, ChunksFailedError):  # chunks that failed, if any, are not what ended this run
         why = reason(error)
-        resumed = f"{why}; when that is fixed, --resume finishes the graph"
+        resumed = f"{why}; when that is fixed, --resume finishes {job.title}"
         return RunError(resumed) if isinstance(why, RunError) else why
     with job.open_store() as store:
         failed = failures.summarise(store)
     if failed is None:
         return known
     total = job.grid.chunk_count(failed.layer)
-    lines = failed.lines(job.graph_id, job.dataset.path, total)
+    lines = failed.lines(job.where, total)
     if isinstance(known, HopelessError):
-        lines.insert(-1, "the job stopped early, since not one chunk could be built")
+        lines.insert(-1, "the job stopped early, since no chunk could be built")
     return ChunksFailedError("\n".join(lines))

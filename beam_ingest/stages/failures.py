@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -144,12 +143,11 @@ class Summary:
         """How many chunks failed, as text."""
         return f"{'' if self.whole else 'more than '}{self.chunks}"
 
-    def lines(self, graph_id: str, dataset: str, total: int, failed: int | None = None) -> list[str]:
+    def lines(self, where: str, total: int, failed: int | None = None) -> list[str]:
         """The message: causes, how many chunks of `total` failed, and the commands that follow.
 
         Args:
-          graph_id: the graph.
-          dataset: the dataset file.
+          where: arguments by which commands find the table (`beam_ingest.stages.job.StageJob.where`).
           total: chunks of the layer.
           failed: how many chunks failed, if that is known from elsewhere.
         """
@@ -158,7 +156,7 @@ class Summary:
             lines.append(f"... and {'' if self.whole else 'at least '}{self.more} more")
         who = "all" if self.whole else f"the first {self.chunks}"
         alike = f", {who} in the same way" if self.alike and self.chunks > 1 else ""
-        listed = f"beam-ingest failures {graph_id} {shlex.quote(dataset)}"
+        listed = f"beam-ingest failures {where}"
         count = self.count if failed is None else failed
         more = f" and {self.above} at layer {self.layer + 1}" if self.above else ""
         lines.append(

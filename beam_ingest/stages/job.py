@@ -22,6 +22,7 @@ a table with any others is not removed by ``--overwrite``.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -29,10 +30,12 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.format.table import Cells
+from beam_ingest.stages import progress
 from beam_ingest.stages.manifest import Manifest, OptionTypes, digest
+from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stages.scope import Scope
 from beam_ingest.stages.splits import split_keys, tablet_count
-from beam_ingest.stores import Store, open_store
+from beam_ingest.stores import Store, open_store, store_url
 from beam_ingest.stores.names import check_table
 
 if TYPE_CHECKING:
@@ -58,6 +61,8 @@ class StageJob:
 
     stage: ClassVar[str] = ""
     """The command that runs the stage."""
+    noun: ClassVar[str] = "graph"
+    """What the stage makes, for messages."""
     option_types: ClassVar[OptionTypes] = {"test": bool}
     """Attributes of the job that change the product, `test` among them, named as the command's options."""
 
@@ -91,6 +96,55 @@ class StageJob:
     def scope(self) -> Scope:
         """Which chunks are read, built and written."""
         return Scope(self.grid, self.test)
+
+    @property
+    def title(self) -> str:
+        """The product, for messages."""
+        return f"{self.noun} {self.graph_id}"
+
+    @property
+    def where(self) -> str:
+        """Arguments by which other commands find the table: ``GRAPH_ID DATASET.yml [--store PLACE]``."""
+        kind, _, place = self.store.partition(":")
+        if kind == "bigtable":
+            place = "/".join(place.split("/")[:2])
+        try:
+            named = store_url(self.dataset, self.graph_id)
+        except ConfigError:  # the dataset file names no place
+            named = ""
+        known = named == self.store or (kind == "bigtable" and named.startswith(f"{kind}:{place}/"))
+        more = [] if known else ["--store", f"{kind}:{place}"]
+        return shlex.join([self.graph_id, self.dataset.path, *more])
+
+    @property
+    def places(self) -> dict[str, str]:
+        """URLs of what workers read and write, by the keys of the dataset file that name them."""
+        return {"data_source.WATERSHED": self.dataset.watershed}
+
+    @property
+    def weight(self) -> int:
+        """Work of a chunk, as a multiple of that of a graph from edges and components files."""
+        return 1
+
+    def written(self, layer: int) -> int:
+        """How many chunks of `layer` are written."""
+        return self.scope.written(layer)
+
+    def is_complete(self, layers: list[LayerStatus]) -> bool:
+        """Whether every chunk that is to be written is done, by the progress of all layers."""
+        return all(layer.done >= self.written(layer.layer) for layer in layers)
+
+    def is_finished(self, store: Store) -> bool:
+        """Whether everything is done. Where a root chunk is built last, its row alone is read."""
+        if not self.top:
+            return progress.is_finished(store, self.scope)
+        return self.is_complete(progress.read_status(store, self.grid, self.top))
+
+    def check_files(self, store: Store, overwrite: bool) -> None:
+        """Refuse files that are in the way; called before a table is made, with the one that is there."""
+
+    def make_ready(self, store: Store) -> None:
+        """Write or remove files that come before the first chunk; called when the table is there."""
 
     def splits(self, tablets: int | None) -> list[bytes]:
         """Row keys at which a new table is divided, by the estimated number of rows if `tablets` is None."""

@@ -157,8 +157,8 @@ class Ownership:
             return StoreError(f"{place}: its manifest is gone; another program has removed it")
         return StoreError(
             f"{place}: its manifest is not there after {APPEAR_SECONDS:.0f} s: another program has removed "
-            "it, or it has not come to this cluster yet; write through an app profile with single-cluster "
-            "routing (--bigtable-app-profile)"
+            "it, or it has not been replicated to this cluster yet; write through an app profile with "
+            "single-cluster routing (--bigtable-app-profile)"
         )
 
 

@@ -55,6 +55,7 @@ def start_job(
             refuse_existing(store)
         else:
             check_removable(store)
+        job.check_files(store, overwrite)
         splits = job.splits(tablets)
         job = job.begun(int(time.time() * 1000) * 1000, overwrite)
         first = [*job.first_cells(), *job.manifest(__version__, tablets).cells()]
@@ -62,6 +63,7 @@ def start_job(
         if overwrite and remove_graph(store) and store.shared:
             time.sleep(OWNED_SECONDS)  # until every other job has noticed that its table is gone
         make_table(store, splits, first, job.timestamp)
+        job.make_ready(store)
         return job
 
 
@@ -127,7 +129,9 @@ def _resume(job: SomeJob, store: Store, tablets: int | None) -> SomeJob:
     manifest = check_resumable(job, store)
     job.take_back(store, manifest, tablets or manifest.tablets)
     failures.clear_failures(store)
-    return job.taken_up(manifest)
+    job = job.taken_up(manifest)
+    job.make_ready(store)
+    return job
 
 
 _NAMES = {"stage": "stage", "graph_id": "graph id", "program": "beam-ingest"}

@@ -50,7 +50,7 @@ class StopIfFailed:
         if found is None:
             return f"{count} of {total} chunks failed at layer {layer}"
         known = not found.whole and self._exact and layer == self._layer
-        return "\n".join(found.lines(job.graph_id, job.dataset.path, total, count if known else None))
+        return "\n".join(found.lines(job.where, total, count if known else None))
 
 
 def forget_failures(job: StageJob) -> None:

@@ -19,7 +19,7 @@ PERMISSIONS = (
 READING = ("bigtable.tables.get", "bigtable.tables.readRows")
 """and what launching a job and following it needs, which the workers' account then builds."""
 _ADVICE = {
-    "bigtable.tables.create": "a role of one's own with it and bigtable.tables.delete is enough",
+    "bigtable.tables.create": "a custom role with it and bigtable.tables.delete is enough",
     "bigtable.tables.get": "roles/bigtable.reader has it",
     "bigtable.tables.mutateRows": "roles/bigtable.user has it",
     "bigtable.tables.readRows": "roles/bigtable.reader has it",

@@ -133,7 +133,7 @@ class SQLiteStore(Store):
         if others:
             raise StoreError(
                 f"{self.place}: it is not removed: besides a graph it holds {_listed(others)}; "
-                "choose another path, or take them out"
+                "choose another path, or move them"
             )
         if protected:
             raise StoreError(f"{self.place}: it is not removed: the file is read-only; choose another path")

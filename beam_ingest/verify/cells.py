@@ -124,9 +124,9 @@ class Reader:
         layer = self.grid.layer_of(first)
         for name, (keys, values) in self.columns(cells, findings).items():
             ids, good = _node_ids(keys, first, end)
-            _differ_strays(name, keys, ~good, "is of no node of the grid", findings)
+            _differ_strays(name, keys, ~good, "names no node of the grid", findings)
             if not self._belongs(layer, name):
-                _differ_strays(name, keys, good, "has a cell that is not expected", findings)
+                _differ_strays(name, keys, good, "has an unexpected cell", findings)
             else:
                 columns[name] = ids[good], list(compress(values, good.tolist()))
         rows = np.unique(np.concatenate([_ids(), *(ids for ids, _ in columns.values())]))
@@ -214,7 +214,7 @@ def _decompress(values: Sequence[bytes], item_bytes: int) -> tuple[list[bytes], 
                 causes[i] = f"{len(content)} bytes of ids, not a multiple of {item_bytes} above 0"
                 content = b""
         except zstandard.ZstdError as error:
-            causes[i] = f"no zstd frame of {len(value)} bytes ({error})"
+            causes[i] = f"not a zstd frame of {len(value)} bytes ({error})"
             content = b""
         contents.append(content)
     return contents, causes

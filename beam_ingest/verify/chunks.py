@@ -60,7 +60,7 @@ class ChunkVerifier:
         findings.differ(
             "supervoxel extra",
             extra,
-            lambda i: f"{name(grid, int(supervoxels.ids[i]))} has a row, and is not in the inputs",
+            lambda i: f"{name(grid, int(supervoxels.ids[i]))} has a row but is not in the inputs",
         )
         every = check.parents(supervoxels, np.full(supervoxels.ids.size, ATOMIC_LAYER))
         here = layers_of(grid, every.parent) == ATOMIC_LAYER

@@ -160,7 +160,8 @@ class NodeChecker:
             "parent",
             np.flatnonzero(has & ~good),
             lambda i: (
-                f"{self._name(rows.ids[i])} has the parent {rows.parents[i]}, which is of no chunk around it"
+                f"{self._name(rows.ids[i])} has the parent {rows.parents[i]}, "
+                "which belongs to no chunk around it"
             ),
         )
         layers = layers_of(self._grid, rows.parents)

@@ -76,7 +76,7 @@ def conclude(job: VerifyJob, findings: Findings) -> None:
             )
     if not job.scope.test:
         whole, pieces = (text(prefix + table.node_key(root_chunk)) for prefix in (CHUNKS, ROOTS))
-        for row, name in ((whole, "roots"), (f"{pieces} (and on)", "joined roots")):
+        for row, name in ((whole, "roots"), (f"{pieces} (and later)", "joined roots")):
             if findings.claims[name] != findings.counts[name]:
                 findings.differ_once(
                     "progress",
@@ -111,7 +111,7 @@ def _root_progress(root_chunk: int, columns: Columns, findings: Findings) -> Non
             continue
         value, spent = take(columns, key, COUNTS), take(columns, key, MILLISECONDS)
         if value is None or len(value) != COUNTS_BYTES + 8 or spent is None or len(spent) != 8:
-            findings.differ_once("progress", f"row {text(key)} has not the cells it should have")
+            findings.differ_once("progress", f"row {text(key)} does not have the expected cells")
             continue
         counts = Counts.decode(value[:COUNTS_BYTES])
         if counts.supervoxels or (counts.nodes and key == ROOT_EDGES_KEY):
@@ -131,7 +131,7 @@ def _meta_fault(job: VerifyJob, value: bytes) -> str | None:
     try:
         operations = list(pickletools.genops(value))
     except Exception as error:
-        return f"is no pickle ({error})"
+        return f"is not a pickle ({error})"
     strings = {argument for _, argument, _ in operations if isinstance(argument, str)}
     expected = {"ChunkedGraphMeta", "GraphConfig", "DataSource", job.manifest.graph_id}
     lacking = expected - strings
@@ -146,7 +146,7 @@ def _version_fault(job: VerifyJob, value: bytes) -> str | None:
 def _manifest_fault(job: VerifyJob, value: bytes) -> str | None:
     content = json.loads(value)  # which the job was made from
     if content["digest"] != digest(content["dataset"]):
-        return "has a dataset text whose digest is another"
+        return "has a dataset text with another digest"
     return None
 
 

@@ -14,9 +14,10 @@ from beam_ingest.errors import ConfigError, InputError
 from beam_ingest.files import Folder, local_path
 from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Coordinates
 from beam_ingest.inputs.watershed import Watershed, chunk_grid
+from beam_ingest.stages import progress
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import digest
-from beam_ingest.stores import store_url
+from beam_ingest.stores import Store, store_url
 from beam_ingest.volumes.outputs import MARK, check_free, output_places, remove_outputs
 from beam_ingest.volumes.source import Extent, Triple, VolumeReader, read_extent, volumes_of
 from beam_ingest.volumes.tables import read_table
@@ -24,6 +25,9 @@ from beam_ingest.volumes.watershed import storage_block, watershed_info
 
 if TYPE_CHECKING:
     import apache_beam as beam
+
+_VOXELS_OF_A_GRAPHS_CHUNK = 100_000
+"""Voxels that take as long as a chunk of a graph does."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class PrepareJob(StageJob):
     """
 
     stage: ClassVar[str] = "prepare"
+    noun: ClassVar[str] = "dataset"
 
     extent: Extent = field(kw_only=True)
     chunked: bool = False
@@ -76,10 +81,25 @@ class PrepareJob(StageJob):
         return found
 
     @property
-    def written_count(self) -> int:
+    def title(self) -> str:
+        """The product, for messages."""
+        return f"{self.noun} {self.dataset.path}"
+
+    @property
+    def places(self) -> dict[str, str]:
+        """URLs of what workers read and write, by the keys of the dataset file that name them."""
+        outputs = {f"data_source.{key}": url for key, url in output_places(self.dataset).items()}
+        return {**outputs, **volumes_of(self.dataset).places}
+
+    @property
+    def weight(self) -> int:
+        """By the voxels of a chunk."""
+        return 1 + int(np.prod(self.dataset.chunk_size)) // _VOXELS_OF_A_GRAPHS_CHUNK
+
+    def written(self, layer: int) -> int:
         """How many chunks' files are written."""
         if not self.test:
-            return self.grid.chunk_count(ATOMIC_LAYER)
+            return self.grid.chunk_count(layer)
         return sum(self.writes((x, y, z)) for x, y, z in product(*map(range, self.grid.chunks)))
 
     def build(self, begin: beam.Pipeline | beam.pvalue.PBegin) -> beam.PCollection:
@@ -88,21 +108,24 @@ class PrepareJob(StageJob):
 
         return build_prepare(begin, self)
 
-    def check_outputs(self) -> None:
-        """Refuse folders that hold files already."""
-        check_free(self.dataset, self.extent, not self.chunked)
+    def check_files(self, store: Store, overwrite: bool) -> None:
+        """Refuse folders that hold files already, unless the table says that they are ours to replace."""
+        if not (overwrite and store.exists()):
+            check_free(self.dataset, self.extent, not self.chunked)
 
-    def remove_outputs(self) -> None:
-        """Remove what an earlier run wrote, so that files of another grid are not left among the new ones."""
-        remove_outputs(self.dataset, self.extent, not self.chunked)
+    def make_ready(self, store: Store) -> None:
+        """Remove what an earlier run wrote, and write the watershed's info, which the graph reads first.
 
-    def write_info(self) -> None:
-        """Write the watershed's info, which the graph reads first."""
+        Files of another grid must not be left among new ones. They go when the new table is there, and not
+        before: a table that marks chunks as done must not outlive their files.
+        """
+        if not progress.read_layer(store, self.grid, ATOMIC_LAYER).done:
+            remove_outputs(self.dataset, self.extent, not self.chunked)
         if not self.chunked:
             Folder(self.dataset.watershed).write({"info": watershed_info(self.extent, self.block)})
 
 
-def prepare_place(dataset: Dataset, option: str | None) -> tuple[str, str]:
+def prepare_place(dataset: Dataset, option: str | None, app_profile: str = "") -> tuple[str, str]:
     """The name of a job, and the URL of its table: beside local EDGES, or else where graphs are.
 
     Raises:
@@ -117,16 +140,18 @@ def prepare_place(dataset: Dataset, option: str | None) -> tuple[str, str]:
         raise ConfigError(
             f"{dataset.path}: EDGES is not on this machine; add --store, where progress is kept"
         )
-    return name, store_url(dataset, name, option)
+    return name, store_url(dataset, name, option, app_profile)
 
 
-def make_prepare_job(dataset: Dataset, store: str | None = None, *, test: bool = False) -> PrepareJob:
+def make_prepare_job(
+    dataset: Dataset, store: str | None = None, app_profile: str = "", *, test: bool = False
+) -> PrepareJob:
     """Check what is asked for against the volumes; nothing is written.
 
     Raises:
       ConfigError: when it cannot be done.
     """
-    name, place = prepare_place(dataset, store)
+    name, place = prepare_place(dataset, store, app_profile)
     extent = read_extent(dataset)
     grid = chunk_grid(dataset, Watershed(extent.size, extent.resolution))
     volumes = volumes_of(dataset)
@@ -141,7 +166,7 @@ def make_prepare_job(dataset: Dataset, store: str | None = None, *, test: bool =
     if same and not chunked:
         raise ConfigError(
             f"{dataset.path}: data_source.WATERSHED: expected another place than volumes.SUPERVOXELS: its "
-            f"labels are no ids of chunks of {list(dataset.chunk_size)} voxels: a new volume is written"
+            f"labels are not ids of chunks of {list(dataset.chunk_size)} voxels: a new volume is written"
         )
     if not chunked:
         storage_block(dataset.chunk_size)

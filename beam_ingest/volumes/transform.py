@@ -11,12 +11,12 @@ import apache_beam as beam
 import numpy as np
 
 from beam_ingest import halt
-from beam_ingest.errors import ChunksFailedError, InputError
+from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
 from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates
 from beam_ingest.inputs.components import components_file_name, encode_components
 from beam_ingest.inputs.edges import edges_file_name, edges_folder, encode_chunk_edges
-from beam_ingest.stages import failures, progress
+from beam_ingest.stages import progress
 from beam_ingest.stages.coding import (
     KEYED_BYTES,
     WriteUnit,
@@ -32,6 +32,7 @@ from beam_ingest.stages.planning import PlanBlocks
 from beam_ingest.stages.process import Once, PerProcess
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.sink import Write, all_written, failed_unit
+from beam_ingest.stages.stop import StopIfFailed, forget_failures
 from beam_ingest.stages.typed import typed
 from beam_ingest.stores import Store
 from beam_ingest.volumes.agglomerate import LabelTable
@@ -223,16 +224,9 @@ class _WriteFiles(beam.DoFn):  # type: ignore[misc]
 
 def _finish(job: PrepareJob, _: bytes, counts: Counts) -> Counts:
     """End the job, when chunks failed with an error."""
-    with job.open_store() as store:
-        if not counts.failed:
-            Ownership(store, job.timestamp).check()
-            failures.clear_failures(store)
-            return counts
-        found = failures.summarise(store)
-    total = job.grid.chunk_count(ATOMIC_LAYER)
-    if found is None:
-        raise ChunksFailedError(f"{counts.failed} of {total} chunks failed")
-    raise ChunksFailedError("\n".join(found.lines(job.graph_id, job.dataset.path, total)))
+    StopIfFailed(job, ATOMIC_LAYER)(counts)
+    forget_failures(job)
+    return counts
 
 
 def _mark(job: PrepareJob, coords: Coordinates) -> bytes:

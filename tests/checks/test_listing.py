@@ -63,7 +63,7 @@ def test_missing_keys(cli: Cli, dataset: Path) -> None:
     dataset.write_text(text)
     found = lines(checked(cli, dataset, status=2), CONFIGURATION)
     assert found == [
-        f"{dataset}: data_source: the key {key} is missing (only --raw does without)"
+        f"{dataset}: data_source: the key {key} is missing (only --raw works without it)"
         for key in ("COMPONENTS", "EDGES")
     ]
 
@@ -90,7 +90,7 @@ def test_chunks_that_are_too_small(cli: Cli, dataset: Path) -> None:
     (line,) = lines(found, NO_FIT)
     assert line.endswith(
         "files are named for 4x2x2 chunks, but CHUNK_SIZE [32, 32, 32] makes 8x4x4 of this watershed: "
-        "correct CHUNK_SIZE or WATERSHED, unless the rest is empty indeed"
+        "correct CHUNK_SIZE or WATERSHED, unless the other chunks are empty"
     )
     assert found["counts"]["edges files absent"] == 8 * 4 * 4 - 16
 
@@ -210,7 +210,7 @@ def test_files_on_a_web_server(cli: Cli, dataset: Path) -> None:
         thread.join()
         server.server_close()
     assert problems(found) == {"damaged edges files": [(f"{url}/edges/edges_1_0_1.proto.zst", "1_0_1")]}
-    assert f"{url}/edges/: which files are there: no web server has to list them" in found["not_checked"]
+    assert f"{url}/edges/: which files are there: files cannot be listed over HTTP" in found["not_checked"]
     assert (found["counts"]["components files"], found["counts"]["components files absent"]) == (16, 0)
     assert "edges files" not in found["counts"]
 

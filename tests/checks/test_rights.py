@@ -25,7 +25,7 @@ from tests.stores.bigtable.conftest import emulator  # noqa: F401  (a fixture)
 MISSING, APART = "missing permissions", "inputs and table in different regions"
 TEST_PERMISSIONS = "/google.bigtable.admin.v2.BigtableInstanceAdmin/TestIamPermissions"
 LEAST = {
-    "bigtable.tables.create": "a role of one's own with it and bigtable.tables.delete is enough",
+    "bigtable.tables.create": "a custom role with it and bigtable.tables.delete is enough",
     "bigtable.tables.get": "roles/bigtable.reader has it",
     "bigtable.tables.mutateRows": "roles/bigtable.user has it",
     "bigtable.tables.readRows": "roles/bigtable.reader has it",

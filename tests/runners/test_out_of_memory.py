@@ -45,8 +45,8 @@ def test_it_is_one_line(cli: Cli, dataset: Path, small_cells: Cells, tmp_path: P
     (line,) = ran.stderr.splitlines()
     message, log = line.removesuffix(")").split(" (log: ")
     assert message == (
-        "beam-ingest: out of memory; take fewer workers, or a machine with more memory; "
-        "when that is fixed, --resume finishes the graph"
+        "beam-ingest: out of memory; use fewer workers, or a machine with more memory; "
+        "when that is fixed, --resume finishes graph g"
     )
     assert "MemoryError" in Path(log).read_text()
     large.write_bytes(content)

@@ -35,7 +35,7 @@ def test_a_local_run_starts_processes_where_there_is_work_for_them() -> None:
         (1025, 1, 1): (cores, cores),
     }
     for grid, (proto, raw) in chunks.items():
-        found = [default_workers(ChunkGrid(grid, spatial_bits=11), kind) for kind in (False, True)]
+        found = [default_workers(ChunkGrid(grid, spatial_bits=11), weight) for weight in (1, 3)]
         assert found == [proto, raw], grid
 
 

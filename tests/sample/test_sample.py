@@ -300,7 +300,8 @@ def test_dataset_file(sample: Sample) -> None:
     source = dataset["data_source"]
     assert source.pop("DATA_VERSION") == spec.data_version
     folders = [*source.values(), dataset["ingest_config"]["AGGLOMERATION"]]
-    assert {str(Path(f)) for f in folders} == {f.name for f in sample.folder.iterdir()} - {"dataset.yml"}
+    written = {file.name for file in sample.folder.iterdir()}
+    assert {str(Path(folder)) for folder in folders} == written - {"dataset.yml", ".beam-ingest-sample"}
     assert dataset["graph_config"]["CHUNK_SIZE"] == list(spec.chunk_size)
     assert dataset["graph_config"]["SPATIAL_BITS"] == files.SPATIAL_BITS
     assert dataset["backend_client"] == {"TYPE": "sqlite", "CONFIG": {"PATH": "./graph.sqlite"}}

@@ -24,7 +24,7 @@ def test_a_dataset_of_which_nothing_can_be_built(cli: Cli, tmp_path: Path, worke
     assert len(causes) == 5
     assert all("expected a zstd frame, found 5" in cause for cause in causes)
     assert re.fullmatch(r"\.\.\. and \d+ more", more)
-    assert early == "the job stopped early, since not one chunk could be built"
+    assert early == "the job stopped early, since no chunk could be built"
     found = re.match(r"beam-ingest: (\d+) of 2048 chunks failed at layer 2, all in the same way; ", last)
     assert found
     assert 1000 <= int(found[1]) < 2048

@@ -214,7 +214,7 @@ def test_of_many_failures_the_first_are_read(job: IngestJob, monkeypatch: pytest
     store.close()
     assert summary is not None
     assert (summary.chunks, summary.whole, summary.more) == (7, False, 2)
-    *causes, more, last = summary.lines("g", "d.yml", 16)
+    *causes, more, last = summary.lines("g d.yml", 16)
     assert len(causes) == failures.SHOWN
     assert more == "... and at least 2 more"
     assert last.startswith("more than 7 of 16 chunks failed at layer 2, the first 7 in the same way; ")

@@ -63,7 +63,7 @@ def test_memory_that_is_not_to_be_had_is_told(
     monkeypatch.setattr(Builder, "parent", fail(MemoryError(*filter(None, [detail]))))
     line = cli.refused("graph", "g", dataset, status=1)
     assert line.startswith(f"out of memory: {detail}; " if detail else "out of memory; ")
-    assert "--resume finishes the graph" in line
+    assert "--resume finishes graph g" in line
 
 
 def test_an_error_that_nothing_is_known_of_is_told(

@@ -229,7 +229,7 @@ def test_path_that_cannot_be(cli: Cli, dataset: Path) -> None:
 # Disk full
 
 FULL = "the SQLite graph cannot be written: database or disk is full"
-THEN = "when that is fixed, --resume finishes the graph"
+THEN = "when that is fixed, --resume finishes graph g"
 
 
 def limited(pages: int) -> Callable[..., sqlite3.Connection]:

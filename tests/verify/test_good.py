@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import Cli
 from tests.examples import examples
-from tests.graphs import ingest, pinky256, prism, read_cells
+from tests.graphs import ingest, of_the_graph, pinky256, prism, read_cells
 from tests.oracle.datasets import OracleDataset, datasets, write
 from tests.oracle.graph import build
 from tests.verify import Graph, Table, verify_plainly
@@ -23,7 +23,7 @@ SOME = examples(4, suppress_health_check=list(HealthCheck), database=None)
 
 def assert_all_counted(counts: dict[str, int], store: Path) -> None:
     """The counts of a verification are those of the table itself."""
-    cells = [key for key in read_cells(store) if key[0].isdigit() or key[0].startswith(b"i")]
+    cells = of_the_graph(read_cells(store))
     assert counts["cells"] == len(cells)
     assert counts["rows"] == len({key for key, _, _ in cells})
     nodes = {int(key) for key, _, _ in cells if key.isdigit()}
@@ -82,7 +82,7 @@ def test_graphs_of_random_datasets(dataset: OracleDataset, version: int, seed: i
         assert ingest(path, store, "--graph-version", str(version)) == 0
         found = verify_plainly(path, store, seed=seed)
         assert found.as_dict()["differences"] == {}
-        assert found.counts["cells"] == len(read_cells(store, own=True))
+        assert found.counts["cells"] == len(of_the_graph(read_cells(store)))
 
 
 @pytest.mark.shared_data

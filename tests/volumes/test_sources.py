@@ -125,7 +125,7 @@ def test_supervoxels_that_are_chunked_already_are_not_written_again(
     # With chunks of another size these are no ids of their chunks.
     third = make("third", (10, 6, 10), SUPERVOXELS="./ws")
     shutil.copytree(first.parent / "ws", third.parent / "ws")
-    assert "its labels are no ids of chunks of [10, 6, 10] voxels" in cli.refused("prepare", third)
+    assert "its labels are not ids of chunks of [10, 6, 10] voxels" in cli.refused("prepare", third)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])

@@ -256,7 +256,7 @@ def test_waiting_survives_minutes_of_503(
     assert (outcome.status, outcome.err) == (0, "")
     silence, state = outcome.out.splitlines()[-2:]
     assert silence.startswith(f"Dataflow: looking at job {told[0]}: no answer: 503 ")
-    assert silence.endswith("the job goes on, and is looked at again")
+    assert silence.endswith("the job continues; trying again")
     assert state == "JOB_STATE_DONE"
 
     monkeypatch.setattr(flex, "_PATIENCE_SECONDS", 0.0)
@@ -502,4 +502,4 @@ def test_without_credentials_it_says_so(
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     message = cli.refused("launch", graph_id, remote, f"--settings={settings}")
-    assert message.endswith("`gcloud auth application-default login` makes some")
+    assert message.endswith("`gcloud auth application-default login` creates them")

@@ -19,6 +19,7 @@ import yaml
 from google.cloud.dataflow import Job
 
 from beam_ingest.cli import arguments, options, template
+from beam_ingest.cli.stages import stages
 from beam_ingest.errors import ConfigError
 from tests.runners.dataflow.clusters import ClustersProxy
 from tests.runners.dataflow.gcloud import Gcloud
@@ -53,18 +54,20 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.split()[0], line.partition(" ")[2]) for line in text.splitlines() if line.strip()]
 
 
-def test_the_parameters_are_the_options_of_graph() -> None:
+def test_the_parameters_are_the_options_of_the_stages() -> None:
     """Told by the help that a user reads, not by the parser that the metadata are made from."""
-    text = arguments.command_parser("graph").format_help()
+    helps = [arguments.command_parser(name).format_help() for name in stages()]
+    text = "\n".join(helps)
     options = {name[2:].replace("-", "_") for name in re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE)}
-    positionals = re.findall(r"^  (GRAPH_ID|DATASET\.yml)", text, re.MULTILINE)
-    assert len(positionals) == 2
+    positionals = [set(re.findall(r"^  (GRAPH_ID|DATASET\.yml)", text, re.MULTILINE)) for text in helps]
+    assert set.union(*positionals) == {"GRAPH_ID", "DATASET.yml"}
+    assert set.intersection(*positionals) == {"DATASET.yml"}, "prepare takes no graph"
     parameters = {p["name"]: p for p in template.metadata()["parameters"]}
     assert set(parameters) == options | {"graph_id", "dataset", "stage"}
     assert parameters.pop("stage")["isOptional"]
     for name, parameter in parameters.items():
         assert set(parameter) == {"name", "label", "helpText", "isOptional", "regexes"}
-        assert parameter["isOptional"] == (name not in ("graph_id", "dataset"))
+        assert parameter["isOptional"] == (name != "dataset")
         assert parameter["label"]
         assert " ".join(parameter["helpText"].split()[:2]) in " ".join(text.split())
 
@@ -87,7 +90,8 @@ def test_another_stage_is_a_parameter_of_the_same_template(
     another_stage: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = {p["name"]: p for p in template.metadata()["parameters"]}
-    assert found["stage"]["regexes"] == ["^(graph|masks)$"]
+    assert found["stage"]["regexes"] == [f"^({'|'.join(stages())})$"]
+    assert {"graph", "prepare", "masks"} <= set(stages())
     assert {"mip", "raw", "graph_id"} <= set(found)
     launch = ["launch", "g", "gs://b/d.yml", "--stage=masks", "--mip=2", "--test"]
     _, given = arguments.parse(launch)
@@ -100,14 +104,22 @@ def test_another_stage_is_a_parameter_of_the_same_template(
     monkeypatch.setattr(template, "cli_main", lambda argv: ran.append(argv) or 0)
     assert template.main([f"--{name}={value}" for name, value in sent.items()]) == 0
     assert template.main(["--graph_id=g", "--dataset=gs://b/d.yml"]) == 0
-    assert ran == [["masks", "g", "gs://b/d.yml", "--test", "--mip=2"], ["graph", "g", "gs://b/d.yml"]]
+    assert template.main(["--stage=prepare", "--graph_id=g", "--dataset=gs://b/d.yml"]) == 0
+    assert ran == [
+        ["masks", "g", "gs://b/d.yml", "--test", "--mip=2"],
+        ["graph", "g", "gs://b/d.yml"],
+        ["prepare", "gs://b/d.yml"],
+    ]
 
 
 def test_an_unknown_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that are no stages are none."""
     for name in ("masks", "check"):
         assert template.main([f"--stage={name}", "--graph_id=g", "--dataset=gs://b/d.yml"]) == 2
-        assert capsys.readouterr().err == f"beam-ingest: unknown stage {name}; expected graph\n"
+        assert (
+            capsys.readouterr().err
+            == f"beam-ingest: unknown stage {name}; expected {' or '.join(stages())}\n"
+        )
 
 
 @pytest.mark.parametrize(
