@@ -22,6 +22,8 @@ from beam_ingest.redact import redacted
 DATA_VERSIONS = (2, 3, 4)
 """The known layouts of raw edge records."""
 _SECTIONS = ("data_source", "graph_config", "ingest_config", "backend_client", "volumes")
+_UNSTORED = ("view",)
+"""Sections that say how to look at a graph: no fact of what is built, so a resume does not compare them."""
 _OTHERS = ("mesh_config", "meshing_config", "meshing", "l2cache_config", "l2cache", "cave_config", "cave")
 """Sections for other programs that read the same file; accepted and left alone."""
 _DATA_SOURCE = ("EDGES", "COMPONENTS", "WATERSHED", "DATA_VERSION", "CV_MIP")
@@ -31,6 +33,7 @@ _GRAPH_CONFIG = (
 _USE_RAW = ("USE_RAW_EDGES", "USE_RAW_COMPONENTS")
 """How PyChunkedGraph notes that input is raw; here --raw says so."""
 _INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER", "ALLOW_UNJOINED_CHUNKS", *_USE_RAW)
+_VIEW = ("IMAGE",)
 _VOLUMES = ("SUPERVOXELS", "SEGMENTATION", "EQUIVALENCES", "AFFINITIES", "MIP", "FILL_MISSING")
 _BACKEND_CLIENT = ("TYPE", "CONFIG")
 _BACKEND_CONFIG = {
@@ -101,6 +104,7 @@ class Dataset:
       backend_type: ``sqlite`` or ``bigtable``, or None.
       backend_config: its settings, without credentials: those of the application default are used.
       volumes: what EDGES, COMPONENTS and WATERSHED are made from, or None.
+      image: URL of the volume of images that is shown beside a graph, or None.
     """
 
     path: str
@@ -122,6 +126,7 @@ class Dataset:
     backend_type: str | None
     backend_config: Mapping[str, Any]
     volumes: Volumes | None = None
+    image: str | None = None
 
     @classmethod
     def from_file(cls, path: str | Path) -> Dataset:
@@ -140,7 +145,7 @@ class Dataset:
           ConfigError: naming the file, the key, what it should hold and what it holds.
         """
         content = document.parse(text, path)
-        file = _Section(path, "", content, (*_SECTIONS, *_OTHERS), required=True)
+        file = _Section(path, "", content, (*_SECTIONS, *_UNSTORED, *_OTHERS), required=True)
         source = file.section("data_source", _DATA_SOURCE, required=True)
         graph = file.section("graph_config", _GRAPH_CONFIG, required=True)
         ingest = file.section("ingest_config", _INGEST_CONFIG)
@@ -175,6 +180,7 @@ class Dataset:
             backend_type=backend_type,
             backend_config={key: value for key, value in settings.content.items() if key not in _SECRETS},
             volumes=_volumes(file) if "volumes" in content else None,
+            image=file.section("view", _VIEW).url("IMAGE", None),
         )
 
     def missing_keys(self, raw: bool) -> list[str]:

@@ -21,7 +21,7 @@ FLOORS = (
     ("kernels", "stages"),
     ("reader", "sample", "ingest", "verify", "volumes"),
     ("meshes",),
-    ("checks", "runners"),
+    ("checks", "runners", "view"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         from beam_ingest.checks.check_job import SAMPLE, CheckJob
         from beam_ingest.checks.findings import CONFIGURATION, Findings
         from beam_ingest.cli.place import place_option, worker_of
-        from beam_ingest.cli.report import run_for_report
+        from beam_ingest.cli.reporting import run_for_report
         from beam_ingest.cli.temporary import report_folder, temporary_folder
         from beam_ingest.dataset import Dataset
         from beam_ingest.format.grid import ATOMIC_LAYER

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     with importing():
         from beam_ingest import document
         from beam_ingest.cli.place import graph_place
-        from beam_ingest.cli.report import run_for_report
+        from beam_ingest.cli.reporting import run_for_report
         from beam_ingest.cli.temporary import report_folder, temporary_folder
         from beam_ingest.dataset import Dataset
         from beam_ingest.runners.options import check_options, default_workers, is_local

@@ -1,0 +1,1 @@
+"""Looking at a graph: a server that speaks the read side of PyChunkedGraph's API, and Neuroglancer on it."""
