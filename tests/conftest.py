@@ -13,7 +13,7 @@ import pytest
 from beam_ingest.cli import main
 from beam_ingest.sample import SampleSpec, write_sample
 from tests import examples, quick_beam
-from tests.graphs import comparable
+from tests.graphs import comparable, ingest, pinky256
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
 from tests.require_all import (  # noqa: F401 - hooks
@@ -158,6 +158,14 @@ def _sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sample(_sample: Path, tmp_path: Path) -> Path:
     """The dataset file of a sample with raw agglomeration, in a folder of the test's own."""
     return shutil.copytree(_sample, tmp_path / "sample") / "dataset.yml"
+
+
+@pytest.fixture(scope="session")
+def pinky256_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The graph of the real sample, in an SQLite file that tests only read."""
+    store = tmp_path_factory.mktemp("pinky256") / "graph.sqlite"
+    assert ingest(pinky256() / "dataset.yml", store) == 0
+    return store
 
 
 def store_of(dataset: Path) -> Path:

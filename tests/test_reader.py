@@ -9,16 +9,14 @@ import pytest
 from cloudvolume import CloudVolume
 
 from beam_ingest import ConfigError, GraphReader, NodeNotFoundError, StoreError, open_graph
-from tests.graphs import ingest, pinky256
+from tests.graphs import pinky256
 
 SUPERVOXEL = 1
 
 
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = tmp_path_factory.mktemp("reader") / "graph.sqlite"
-    assert ingest(pinky256() / "dataset.yml", store) == 0
-    return store
+@pytest.fixture
+def graph(pinky256_graph: Path) -> Path:
+    return pinky256_graph
 
 
 @pytest.fixture

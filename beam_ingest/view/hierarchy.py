@@ -168,10 +168,10 @@ class Hierarchy:
         """
         asked = np.array([node], np.uint64)
         with self.reader() as reader:
+            _require(reader, asked)
             if self.grid.layer_of(node) <= SUPERVOXEL_LAYER:
-                _require(reader, asked)
                 return np.empty(0, np.uint64)
-            return self._children(reader, asked, checked=False)[0]
+            return self._children(reader, asked)[0]
 
     def leaves(
         self, nodes: npt.ArrayLike, box: ChunkBox | None = None, stop_layer: int = SUPERVOXEL_LAYER
@@ -197,28 +197,22 @@ class Hierarchy:
         owner, count = np.arange(below.size), below.size
         found_ids, found_owners, total = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], 0
         with self.reader() as reader:
-            checked = False
-            while True:
+            _require(reader, below)
+            while below.size:
+                if box is not None:
+                    inside = within(self.grid, below, box)
+                    below, owner = below[inside], owner[inside]
                 layers = self.grid.layers(below)
-                found = layers == stop_layer
-                if not checked:
-                    _require(reader, below[layers <= SUPERVOXEL_LAYER])
+                found, deeper = layers == stop_layer, layers > stop_layer
                 found_ids.append(below[found])
                 found_owners.append(owner[found])
-                deeper = layers > stop_layer
                 total += int(found.sum())
                 if total + int(deeper.sum()) > MOST_LEAVES:
                     raise TooManyError(
                         f"expected up to {MOST_LEAVES:,} nodes in an answer, found more: ask within bounds"
                     )
-                if not deeper.any():
-                    break
-                groups = self._children(reader, below[deeper], checked)
-                owner = np.repeat(owner[deeper], np.diff(groups.offsets))
-                below, checked = groups.values, True
-                if box is not None:
-                    inside = within(self.grid, below, box)
-                    below, owner = below[inside], owner[inside]
+                groups = self._children(reader, below[deeper])
+                below, owner = groups.values, np.repeat(owner[deeper], np.diff(groups.offsets))
         ids, owners = np.concatenate(found_ids), np.concatenate(found_owners)
         order = np.lexsort((ids, owners))
         return Groups(ids[order], np.append(0, np.cumsum(np.bincount(owners, minlength=count))))
@@ -235,20 +229,16 @@ class Hierarchy:
         with self.reader() as reader:
             coords = self.grid.chunk_coords(chunk_id)
             nodes = np.concatenate([np.empty(0, np.uint64), *reader.nodes(ATOMIC_LAYER, coords)])
-            groups = self._children(reader, nodes, checked=True)
+            groups = self._children(reader, nodes)
         return np.stack([np.repeat(nodes, np.diff(groups.offsets)), groups.values], axis=1)
 
-    def _children(self, reader: GraphReader, ids: Ids, checked: bool) -> Groups:
+    def _children(self, reader: GraphReader, ids: Ids) -> Groups:
         """The children of nodes above layer 1; of few nodes those that are known are not read again."""
         if ids.size > _FEW:
-            if not checked:
-                _require(reader, ids)
             return reader.children(ids)
         known = self._known.find(ids.tolist())
         absent = np.array([array is None for array in known], bool)
         if absent.any():
-            if not checked:
-                _require(reader, ids[absent])
             read = reader.children(ids[absent])
             for at, array in zip(np.flatnonzero(absent).tolist(), read, strict=True):
                 known[at] = array
