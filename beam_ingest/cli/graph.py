@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="treat an absent edges or components file as an error, not as an empty chunk",
     )
+    parser.add_argument(
+        "--all-supervoxels",
+        action="store_true",
+        help="make nodes of supervoxels, too, that no edge mentions: every voxel of the watershed is read",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,6 +59,7 @@ def make_job(arguments: argparse.Namespace, dataset: Dataset) -> IngestJob:
         raw=arguments.raw,
         test=arguments.test,
         require_files=arguments.require_files,
+        all_supervoxels=arguments.all_supervoxels,
     )
     if made.raw and not dataset.edges:
         print("note: no data_source.EDGES: servers find no edges there and cannot split", file=sys.stderr)

@@ -16,6 +16,14 @@ def print_summary(job: IngestJob, place: str, layers: list[LayerStatus], seconds
     kind = "test of graph" if job.test else "graph"
     print(f"\nbuilt {kind} {job.graph_id} (PyChunkedGraph {job.graph_version}) in {seconds:.1f} s")
     print(f"  supervoxels  {total.supervoxels:,}")
+    if job.all_supervoxels:
+        spent = layers[0].milliseconds / 1000
+        print(f"  added        {total.unmentioned:,} supervoxels of the watershed that no edge mentions")
+        print(
+            f"  watershed    {total.voxels:,} voxels read to find them: layer 2 took {spent:,.1f} s of work"
+        )
+        if total.unstored:
+            print(f"  absent       {total.unstored:,} blocks of the watershed, taken as background")
     print(f"  nodes        {nodes}")
     print(f"  edges        {total.joined:,} of {total.between:,} between chunks are active")
     print(f"  roots        {layers[-1].counts.nodes:,}")

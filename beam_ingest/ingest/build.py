@@ -17,6 +17,7 @@ from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates, Ids, chunk_name
 from beam_ingest.format.table import Cells
 from beam_ingest.ingest.contradictions import Contradictions
 from beam_ingest.ingest.job import IngestJob
+from beam_ingest.inputs.all_supervoxels import NONE, WatershedReader
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, edges_folder
 from beam_ingest.inputs.reading import read_chunk, read_files
@@ -83,6 +84,7 @@ class Builder:
         self._job = job
         self._grid = job.grid
         self.contradictions = Contradictions(job)
+        self._watershed = WatershedReader(job.grid, job.dataset) if job.all_supervoxels else None
 
     def read(self, chunks: list[Coordinates]) -> list[Content]:
         """The files of chunks: edges, components, edges, components, …"""
@@ -105,10 +107,11 @@ class Builder:
           missing: how many of its input files were not there.
 
         Raises:
-          InputError: when the files say what cannot be true.
+          InputError: when the files, or the watershed where it is read, say what cannot be true.
         """
         listed, mapping = self._checked(coords, edges, components)
-        chunk = build_atomic_chunk(self._grid, coords, listed, mapping)
+        more = self._watershed.unmentioned(coords, listed) if self._watershed else NONE
+        chunk = build_atomic_chunk(self._grid, coords, listed, mapping, more.ids)
         cells = atomic_cells(self._grid, chunk, self._job.graph_version)
         counters = 0 if not cells else (2 if self._job.graph_version == 3 else 1)
         counts = Counts(
@@ -121,6 +124,9 @@ class Builder:
             mapped=int(chunk.mapped),
             between=chunk.between,
             joined=chunk.joined,
+            unmentioned=more.ids.size,
+            voxels=more.voxels,
+            unstored=more.unstored,
             **_sizes(cells),
         )
         messages = self._messages(chunk.chunk_id, chunk.state, chunk.halos)

@@ -29,6 +29,7 @@ class IngestJob(StageJob):
       graph_version: 3 or 2, the major version of PyChunkedGraph that opens it.
       raw: read raw agglomeration instead of edges and components files.
       require_files: an absent edges or components file is an error.
+      all_supervoxels: supervoxels that the watershed has and no edge mentions become nodes, too.
       replace_files: files that raw agglomeration becomes take the place of others in EDGES and COMPONENTS.
     """
 
@@ -38,6 +39,7 @@ class IngestJob(StageJob):
     graph_version: int = 3
     raw: bool = False
     require_files: bool = False
+    all_supervoxels: bool = False
     replace_files: bool = False
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ def make_job(
     raw: bool = False,
     test: bool = False,
     require_files: bool = False,
+    all_supervoxels: bool = False,
 ) -> IngestJob:
     """Make the job that builds a graph. The dataset and its watershed are checked; nothing is written.
 
@@ -112,6 +115,7 @@ def make_job(
       raw: read raw agglomeration instead of edges and components files.
       test: write only the eight chunks at the centre and their parent.
       require_files: take an absent edges or components file as an error, not as an empty chunk.
+      all_supervoxels: make nodes of supervoxels, too, that the watershed has and no edge mentions.
 
     Raises:
       ConfigError: when the dataset file lacks a key, a folder or the watershed is missing, or the grid or
@@ -130,4 +134,5 @@ def make_job(
         raw=raw,
         test=test,
         require_files=require_files,
+        all_supervoxels=all_supervoxels,
     )

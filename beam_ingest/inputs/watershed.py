@@ -93,11 +93,13 @@ class Labels:
       ids: all but 0, shape (n,), uint64, ascending.
       blocks: how many blocks of the volume's storage the box touches.
       absent: how many of them are not stored: background, as writers leave such blocks out.
+      voxels: voxels of the box.
     """
 
     ids: Ids
     blocks: int
     absent: int
+    voxels: int
 
 
 def has_voxels(url: str) -> bool:
@@ -111,25 +113,29 @@ def has_voxels(url: str) -> bool:
         return not folder.is_local
 
 
-def read_labels(url: str, chunk_size: tuple[int, int, int], coords: Coordinates) -> Labels:
+def read_labels(
+    url: str, chunk_size: tuple[int, int, int], coords: Coordinates, volume: Any = None
+) -> Labels:
     """The labels in a chunk's box of the precomputed volume at `url`, at mip 0.
 
     Args:
       url: the volume.
       chunk_size: voxels of a chunk along x, y and z.
       coords: the chunk's coordinates.
+      volume: the volume, if it is open already (`open_watershed`).
 
     Raises:
       FileError: when voxels are there but cannot be read.
       UndecodableError: when a package that decodes them is not installed.
     """
-    from cloudvolume import Bbox, CloudVolume  # slow
+    from cloudvolume import Bbox  # slow
     from cloudvolume.exceptions import EmptyVolumeException
 
     found: set[int] = set()
     absent = 0
+    if volume is None:
+        volume = open_watershed(url)
     try:
-        volume = CloudVolume(url, mip=0, progress=False)
         begin, end = np.array(volume.bounds.minpt), np.array(volume.bounds.maxpt)
         low = begin + np.array(coords) * chunk_size
         high = np.minimum(low + chunk_size, end)
@@ -150,7 +156,24 @@ def read_labels(url: str, chunk_size: tuple[int, int, int], coords: Coordinates)
     except Exception as error:  # every protocol has its own
         raise FileError(f"{url}: the voxels of chunk {chunk_name(coords)}: {first_line(error)}") from error
     ids = np.array(sorted({int(label) for label in found} - {0}), np.uint64)
-    return Labels(ids, int(np.prod(last - first)), absent)
+    return Labels(ids, int(np.prod(last - first)), absent, int(np.prod(high - low)))
+
+
+def open_watershed(url: str) -> Any:
+    """The precomputed volume at `url`, opened by cloud-volume for `read_labels`.
+
+    Raises:
+      FileError: when it cannot be opened.
+      UndecodableError: when a package that it needs is not installed.
+    """
+    try:
+        from cloudvolume import CloudVolume  # slow
+
+        return CloudVolume(url, mip=0, progress=False)
+    except ImportError as error:
+        raise UndecodableError(f"{url}: {first_line(error)}") from error
+    except Exception as error:  # every protocol has its own
+        raise FileError(f"{url}: {first_line(error)}") from error
 
 
 def read_supervoxels(url: str, chunk_size: tuple[int, int, int], positions: Coords) -> Ids:

@@ -18,6 +18,8 @@ from beam_ingest.kernels.halo import halos
 from beam_ingest.kernels.state import Message
 from beam_ingest.kernels.symmetry import listed_edges
 
+NO_IDS: Ids = np.empty(0, np.uint64)
+
 
 @dataclass(frozen=True, eq=False)
 class AtomicChunk:
@@ -58,7 +60,7 @@ class AtomicChunk:
 
 
 def build_atomic_chunk(
-    grid: ChunkGrid, coords: Coordinates, edges: ChunkEdges, mapping: Mapping
+    grid: ChunkGrid, coords: Coordinates, edges: ChunkEdges, mapping: Mapping, more: Ids = NO_IDS
 ) -> AtomicChunk:
     """Build one layer-2 chunk.
 
@@ -67,12 +69,13 @@ def build_atomic_chunk(
       coords: the chunk's coordinates.
       edges: its edges, checked and put right (`beam_ingest.inputs.check`).
       mapping: its agglomerated components.
+      more: supervoxels of the chunk that become nodes whether or not an edge mentions them, shape (m,).
     """
     chunk_id = grid.chunk_id(ATOMIC_LAYER, coords)
     within, between, cross = edges.in_chunk, edges.between_chunk, edges.cross_chunk
-    supervoxels, (left, right, own_between, own_cross) = _index(
+    supervoxels, (left, right, own_between, own_cross, _) = _index(
         grid.chunk_id(SUPERVOXEL_LAYER, coords),
-        [within.node_ids1, within.node_ids2, between.node_ids1, cross.node_ids1],
+        [within.node_ids1, within.node_ids2, between.node_ids1, cross.node_ids1, more],
     )
     component = mapping.component_of(supervoxels)
     active = (component[left] == component[right]) & (component[left] >= 0)

@@ -26,6 +26,7 @@ GRAPH_OPTIONS: OptionTypes = {
     "raw": bool,
     "test": bool,
     "require_files": bool,
+    "all_supervoxels": bool,
 }
 
 

@@ -46,6 +46,9 @@ class Counts:
       mapped: at layer 2, chunks with supervoxels in components.
       between: at layer 2, edges between supervoxels of two chunks, other than cut ones.
       joined: those of them that are active.
+      unmentioned: supervoxels that the watershed has and no edge mentions, where they are looked for.
+      voxels: voxels of the watershed that were read to find them.
+      unstored: blocks of the watershed that were not stored.
     """
 
     supervoxels: int = 0
@@ -60,6 +63,9 @@ class Counts:
     mapped: int = 0
     between: int = 0
     joined: int = 0
+    unmentioned: int = 0
+    voxels: int = 0
+    unstored: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         mine, theirs = asdict(self), asdict(other)

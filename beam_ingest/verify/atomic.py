@@ -9,6 +9,7 @@ import apache_beam as beam
 from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
 from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates
+from beam_ingest.inputs.all_supervoxels import NONE, WatershedReader
 from beam_ingest.inputs.components import Mapping, components_file_name, parse_components
 from beam_ingest.inputs.edges import ChunkEdges, edges_file_name, edges_folder
 from beam_ingest.inputs.reading import ChunkInputs, read_chunk, read_files
@@ -53,6 +54,7 @@ class VerifyChunks(beam.DoFn):  # type: ignore[misc]
         self._scope = job.scope
         self._store: Store
         self._verifier: ChunkVerifier
+        self._watershed = WatershedReader(job.grid, job.dataset) if job.all_supervoxels else None
 
     def setup(self) -> None:
         """Open the store."""
@@ -65,14 +67,20 @@ class VerifyChunks(beam.DoFn):  # type: ignore[misc]
 
     def _atomic(self, coords: Coordinates, read: ChunkInputs, findings: Findings) -> Output:
         """Verify one layer-2 chunk; bad input is a difference, and is then taken as none."""
+        more = NONE
         try:
-            inputs = active_inputs(self._grid, *read.sound())
+            listed, mapping = read.sound()
+            if self._watershed:
+                more = self._watershed.unmentioned(coords, listed)
+            inputs = active_inputs(self._grid, listed, mapping, more.ids)
         except InputError as error:
             for each in (error, *error.others):
                 findings.differ_once("input", str(each))
-            inputs = active_inputs(self._grid, ChunkEdges(), Mapping.empty())
+            inputs = active_inputs(self._grid, ChunkEdges(), Mapping.empty(), more.ids)
         if self._scope.writes(self._grid.chunk_id(ATOMIC_LAYER, coords)):
             messages = self._verifier.atomic(coords, inputs, findings)
+            if self._watershed:
+                findings.counts["of the watershed alone"] += more.ids.size
         else:
             messages = self._verifier.around(coords, inputs)
         yield from tagged(self._grid, messages)

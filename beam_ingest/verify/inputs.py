@@ -18,7 +18,7 @@ class AtomicInputs:
     """One chunk's inputs.
 
     Attributes:
-      supervoxels: all that occur in its edges, shape (s,), uint64, ascending.
+      supervoxels: all that occur in its edges, and maybe others, shape (s,), uint64, ascending.
       edges: its active edges, each once; those within the chunk from one end, the others from the
         chunk's own end.
       listed: number of edges of its file, active or not.
@@ -35,8 +35,15 @@ class AtomicInputs:
     joined: int
 
 
-def active_inputs(grid: ChunkGrid, listed: ChunkEdges, mapping: Mapping) -> AtomicInputs:
-    """The supervoxels and active edges of a chunk from its edges, checked, and its mapping."""
+def active_inputs(grid: ChunkGrid, listed: ChunkEdges, mapping: Mapping, more: Ids) -> AtomicInputs:
+    """The supervoxels and active edges of a chunk.
+
+    Args:
+      grid: the chunk grid.
+      listed: the chunk's edges, checked.
+      mapping: its mapping.
+      more: supervoxels of the chunk besides those of edges, shape (m,).
+    """
     within, between, cut = listed.in_chunk, listed.between_chunk, listed.cross_chunk
     inside = _active(within, mapping)
     outside = _active(between, mapping)
@@ -45,7 +52,7 @@ def active_inputs(grid: ChunkGrid, listed: ChunkEdges, mapping: Mapping) -> Atom
     once = unique_pairs(own, partner)
     own, partner = own[once], partner[once]
     cross_layers = grid.cross_layers(own, partner).astype(np.uint64)
-    columns = (within.node_ids1, within.node_ids2, between.node_ids1, cut.node_ids1)
+    columns = (within.node_ids1, within.node_ids2, between.node_ids1, cut.node_ids1, more)
     supervoxels = np.unique(np.concatenate(columns))
     return AtomicInputs(
         supervoxels=supervoxels,

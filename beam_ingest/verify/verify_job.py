@@ -59,6 +59,11 @@ class VerifyJob:
         return bool(self.manifest.options["raw"])
 
     @property
+    def all_supervoxels(self) -> bool:
+        """Whether supervoxels that no edge mentions became nodes."""
+        return bool(self.manifest.options["all_supervoxels"])
+
+    @property
     def scope(self) -> Scope:
         """Which chunks are written."""
         return Scope(self.grid, bool(self.manifest.options["test"]))
@@ -114,7 +119,7 @@ def make_verify_job(graph_id: str, dataset: Dataset, store_url: str, report: str
     """
     with open_store(store_url) as store:
         manifest = read_graph(store, graph_id)
-        missing = {"graph_version", "raw", "test"} - manifest.options.keys()
+        missing = {"graph_version", "raw", "test", "all_supervoxels"} - manifest.options.keys()
         if missing:
             raise StoreError(f"{store.place}: its manifest lacks the options {', '.join(sorted(missing))}")
         _check_inputs(dataset, bool(manifest.options["raw"]))
