@@ -71,9 +71,8 @@ def steps(job: PrepareJob, run: Callable[[str, Callable[[], Any]], Any]) -> int:
     pieces, ids, agglomerated, _, affinities = run("pieces", lambda: cutter.read(CHUNK))
     run("planes", lambda: cutter.planes(CHUNK, pieces, ids, agglomerated, affinities))
     run("contacts", lambda: contacts_within(pieces))
-    voxels = run("ids", lambda: pieces.fill(np.append(np.uint64(0), ids)))
-    folder = Folder(job.dataset.watershed)
-    run("write", lambda: write_chunk(folder, job.extent, job.block, CHUNK, voxels))
+    folder, known = Folder(job.dataset.watershed), np.append(np.uint64(0), ids)
+    run("write", lambda: write_chunk(folder, job.extent, job.block, CHUNK, pieces.numbers, known))
     return int(ids.size)
 
 

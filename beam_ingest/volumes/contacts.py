@@ -97,23 +97,30 @@ def contacts_within(pieces: Pieces, affinities: Affinities | None = None) -> Con
     """
     x, y, _ = pieces.shape
     runs = pieces.run_numbers
-    touching = np.flatnonzero((runs[1:] != 0) & (runs[:-1] != 0) & (pieces.run_starts[1:] % x != 0))
-    low, high, upper = [runs[touching]], [runs[touching + 1]], [pieces.run_starts[touching + 1]]
+    starts = pieces.run_starts[1:]
+    touching = np.flatnonzero((runs[1:] != 0) & (runs[:-1] != 0) & (_remainder(starts, x) != 0))
+    low, high, upper = [runs[touching]], [runs[touching + 1]], [starts[touching]]
     numbers = pieces.numbers.reshape(-1, order="F")
     for step, rows in ((x, y), (x * y, 0)):
         at = np.flatnonzero(numbers[step:] != numbers[:-step])
         below, above = numbers[at], numbers[at + step]
         touch = (below != 0) & (above != 0)
         if rows:  # the last row of a plane has no neighbour in the next plane
-            touch &= at % (x * y) < x * (rows - 1)
+            touch &= _remainder(at, x * y) < x * (rows - 1)
         low.append(below[touch])
         high.append(above[touch])
-        upper.append(at[touch] + step)
+        if affinities is not None:
+            upper.append(at[touch] + step)
     weights: Affinities | None = None
     if affinities is not None:
         channels = [affinities[..., axis].reshape(-1, order="F")[upper[axis]] for axis in range(3)]
         weights = np.concatenate(channels)  # type: ignore[assignment]
     return sum_contacts(np.concatenate(low), np.concatenate(high), weights)
+
+
+def _remainder(numbers: Indices, divisor: int) -> Indices:
+    """As ``numbers % divisor``, which numpy takes several times as long for."""
+    return numbers - numbers // divisor * divisor
 
 
 def contacts_across(lower: Labels, upper: Labels, affinities: Affinities | None = None) -> Contacts:

@@ -12,6 +12,7 @@ from beam_ingest.dataset import Dataset, Volumes
 from beam_ingest.errors import ConfigError, InputError
 from beam_ingest.files import FileError, Folder, first_line
 from beam_ingest.format.grid import Coordinates, chunk_name
+from beam_ingest.volumes.array_formats import AbsentBlockError, ArrayVolume, array_format
 from beam_ingest.volumes.contacts import Affinities, Labels
 from beam_ingest.volumes.tables import is_table
 
@@ -84,6 +85,8 @@ def _open(dataset: Dataset, key: str, url: str, mip: int) -> Any:
 
     fill = volumes_of(dataset).fill_missing
     try:
+        if array_format(url):
+            return ArrayVolume(url, mip, fill)
         return CloudVolume(url, mip=mip, progress=False, fill_missing=fill, bounded=True)
     except Exception as error:  # every format has its own
         raise ConfigError(
@@ -182,7 +185,7 @@ class VolumeReader:
         low, high = self.box(coords)
         try:
             return np.asfortranarray(volume.download(Bbox(low, high)))
-        except EmptyVolumeException as error:
+        except (EmptyVolumeException, AbsentBlockError) as error:
             raise InputError(
                 volume.cloudpath,
                 chunk_name(coords),

@@ -148,9 +148,11 @@ class _CutChunks(beam.DoFn):  # type: ignore[misc]
         nbytes = 0
         if not job.chunked:
             self._ownership.check()
-            voxels = pieces.fill(np.append(np.uint64(0), ids))
             low, _ = self._reader.box(coords)
-            nbytes = write_chunk(Folder(job.dataset.watershed), job.extent, job.block, low, voxels)
+            known = np.append(np.uint64(0), ids)
+            nbytes = write_chunk(
+                Folder(job.dataset.watershed), job.extent, job.block, low, pieces.numbers, known
+            )
         cut = CutChunk(ids, agglomerated, cutter.contacts(pieces, affinities), mixed, nbytes)
         packed = compress(pack_blobs([_CHUNK, cut.encode()]))
         yield beam.pvalue.TaggedOutput(_CHUNKS, (encode_key(job.grid.chunk_id(ATOMIC_LAYER, coords)), packed))

@@ -9,12 +9,12 @@ from itertools import product
 from beam_ingest.arrays import Ids
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import Folder
+from beam_ingest.volumes.compressed import CELL, encode_labels
+from beam_ingest.volumes.contacts import Labels
 from beam_ingest.volumes.source import Extent, Triple
 
 MOST_BLOCK, LEAST_BLOCK = 128, 16
 """Voxels of a storage block along an axis, where a chunk has more."""
-_CELL = (8, 8, 8)
-"""Voxels that compressed_segmentation packs together."""
 
 
 def storage_block(chunk_size: Triple) -> Triple:
@@ -54,13 +54,13 @@ def watershed_info(extent: Extent, block: Triple) -> bytes:
         "voxel_offset": extent.offset,
         "chunk_sizes": [block],
         "encoding": "compressed_segmentation",
-        "compressed_segmentation_block_size": _CELL,
+        "compressed_segmentation_block_size": CELL,
     }
     info = {"type": "segmentation", "data_type": "uint64", "num_channels": 1, "scales": [scale]}
     return json.dumps(info, indent=1).encode()
 
 
-def write_chunk(folder: Folder, extent: Extent, block: Triple, low: Triple, ids: Ids) -> int:
+def write_chunk(folder: Folder, extent: Extent, block: Triple, low: Triple, numbers: Labels, ids: Ids) -> int:
     """Write the blocks of a chunk; gives their bytes.
 
     Args:
@@ -68,21 +68,20 @@ def write_chunk(folder: Folder, extent: Extent, block: Triple, low: Triple, ids:
       extent: of the volume.
       block: voxels of a storage block.
       low: where the chunk begins.
-      ids: of its voxels, shape (x, y, z), in Fortran order.
+      numbers: of the piece at each voxel, shape (x, y, z), in Fortran order; 0 is background.
+      ids: by number, shape (n + 1,), uint64, ascending; the first is 0.
 
     Raises:
       FileError: when they cannot be written.
     """
-    import compressed_segmentation  # with cloud-volume
-
     contents = {}
-    for at in product(*(range(0, n, b) for n, b in zip(ids.shape, block, strict=True))):
+    for at in product(*(range(0, n, b) for n, b in zip(numbers.shape, block, strict=True))):
         x, y, z = (slice(a, a + b) for a, b in zip(at, block, strict=True))
-        voxels = ids[x, y, z]
+        voxels = numbers[x, y, z]
         begin = [a + b for a, b in zip(low, at, strict=True)]
         ranges = [f"{a}-{a + n}" for a, n in zip(begin, voxels.shape, strict=True)]
-        packed = compressed_segmentation.compress(voxels[..., None].copy("F"), _CELL, order="F")
         # Level 1 is worth it, others are not; without a time, equal voxels are equal bytes.
-        contents[f"{scale_key(extent)}/{'_'.join(ranges)}"] = gzip.compress(packed, 1, mtime=0)
+        packed = gzip.compress(encode_labels(voxels, ids), 1, mtime=0)
+        contents[f"{scale_key(extent)}/{'_'.join(ranges)}"] = packed
     folder.write(contents, gzipped=True)
     return sum(map(len, contents.values()))
