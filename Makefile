@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BEAM_VERSION = $(shell $(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
+BEAM_VERSION = $(shell $(BIN)/python -c 'from importlib.metadata import version; print(version("apache-beam"))')
 go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building $(1): downloads $(3) of Go modules, and takes a minute or two ..."; \
 	GOBIN=$(abspath $(BIN)) go install $(2); }
 FLINK := $(abspath $(VENV))/flink

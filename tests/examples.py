@@ -1,10 +1,11 @@
-"""How many random examples property tests take: few by default, many with HYPOTHESIS_PROFILE=nightly."""
+"""How much is tried by default, and how much more with HYPOTHESIS_PROFILE=nightly and in `make test-slow`."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
@@ -22,3 +23,8 @@ def register() -> None:
 def examples(number: int, **others: Any) -> settings:
     """Settings of a test that takes so many examples by default."""
     return settings(max_examples=number * (_TIMES_AS_MANY if NIGHTLY else 1), deadline=None, **others)
+
+
+def slow(*values: Any) -> Any:
+    """Parameters of a test that only `make test-slow` tries: others show the same by default."""
+    return pytest.param(*values, marks=pytest.mark.slow)

@@ -117,6 +117,7 @@ def test_nothing_is_written(cli: Cli, sample: Path) -> None:
     assert files.digests(sample.parent) == before
 
 
+@pytest.mark.slow
 @pytest.mark.external
 def test_another_runner_finds_the_same(cli: Cli, sample: Path, tmp_path: Path) -> None:
     """Prism, which fuses other stages and packs every element: bad files and all."""

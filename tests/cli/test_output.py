@@ -46,6 +46,7 @@ def test_a_graph_is_built_to_its_end(cli: Cli, dataset: Path, small_cells: Cells
     assert graph_cells(dataset) == small_cells
 
 
+@pytest.mark.slow
 def test_the_verdict_is_told_all_the_same(cli: Cli, dataset: Path) -> None:
     assert cli("graph", "g", dataset).status == 0
     with closing(sqlite3.connect(store_of(dataset))) as graph:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli, graph_cells
+from tests.examples import slow
 from tests.oracle.cells import Cells
 from tests.stages.test_resume import PROGRAM, Gate, processes_of, until
 
@@ -41,7 +42,9 @@ def interrupted(
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, 2), (signal.SIGHUP, 1), (signal.SIGINT, 2)])
+@pytest.mark.parametrize(
+    ("number", "workers"), [slow(signal.SIGTERM, 2), (signal.SIGHUP, 1), (signal.SIGINT, 2)]
+)
 def test_a_graph(
     cli: Cli, sample: Path, sample_cells: Cells, tmp_path: Path, number: int, workers: int
 ) -> None:
@@ -55,7 +58,7 @@ def test_a_graph(
     assert graph_cells(sample) == sample_cells
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [slow(signal.SIGINT), signal.SIGTERM])
 @pytest.mark.parametrize("verb", ["check", "verify"])
 def test_check_and_verify(cli: Cli, dataset: Path, tmp_path: Path, verb: str, number: int) -> None:
     if verb == "verify":

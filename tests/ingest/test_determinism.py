@@ -11,6 +11,7 @@ import pytest
 from beam_ingest.inputs.components import Mapping, decode_components, encode_components
 from beam_ingest.inputs.edges import ChunkEdges, Edges, decode_chunk_edges, encode_chunk_edges
 from beam_ingest.sample import SampleSpec, write_sample
+from tests.examples import slow
 from tests.graphs import comparable, ingest, prism, timestamps
 from tests.oracle.cells import Cells
 
@@ -34,11 +35,11 @@ def expected(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Cells:
     "options",
     [
         ("--direct_num_workers=2",),
-        ("--direct_num_workers=4",),
+        slow(("--direct_num_workers=4",)),
         ("--direct_num_workers=2", "--direct_running_mode=multi_threading"),
         ("--direct_num_workers=1", "--direct_runner_bundle_repeat=1"),
         ("--raw", "--direct_num_workers=1"),
-        ("--raw", "--direct_num_workers=2"),
+        slow(("--raw", "--direct_num_workers=2")),
     ],
     ids=["2 workers", "4 workers", "2 threads", "every bundle twice", "raw", "raw, 2 workers"],
 )
@@ -56,7 +57,7 @@ def test_a_grid_of_several_slabs_gives_the_same_cells(
 
 
 @pytest.mark.external
-@pytest.mark.parametrize("options", [(), ("--raw",)], ids=["proto", "raw"])
+@pytest.mark.parametrize("options", [(), slow(("--raw",))], ids=["proto", "raw"])
 def test_prism_writes_the_same_cells(
     dataset: Path, expected: Cells, options: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -166,6 +166,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield "bigtable:project/instance"
 
 
+@pytest.mark.slow
 def test_the_memory_of_writing_is_that_of_the_requests_in_flight(tissue: IngestJob, store: str) -> None:
     """However much is written, and though the store is slower than what makes the cells here."""
     job = start_job(replace(tissue, store=store_url(tissue.dataset, "graph", store)))

@@ -82,6 +82,7 @@ def test_raw_input_gives_the_same_graph_and_writes_the_files(
     assert comparable(again) == found
 
 
+@pytest.mark.slow
 def test_raw_input_writes_the_edges_that_the_sample_has(raw_dataset: Path, tmp_path: Path) -> None:
     assert ingest(raw_dataset / "dataset.yml", tmp_path / "graph.sqlite", "--raw") == 0
     files = sorted((pinky256() / "edges").iterdir())

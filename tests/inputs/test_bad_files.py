@@ -20,6 +20,7 @@ from beam_ingest.errors import InputError
 from beam_ingest.ingest.build import Builder
 from beam_ingest.ingest.job import make_job
 from tests.conftest import GRID, Cli, graph_cells, small_dataset, supervoxel
+from tests.examples import slow
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, OracleDataset, write
 
@@ -376,7 +377,7 @@ def test_every_chunk_bad(cli: Cli, dataset: Path) -> None:
     assert cli.done(dataset) == [0, 0, 0]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_all_bad_files_of_a_layer_are_reported_at_once(
     cli: Cli, dataset: Path, small_cells: Cells, workers: int
 ) -> None:

@@ -12,6 +12,7 @@ from beam_ingest.errors import InputError
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.agglomeration import BETWEEN, FAKE, IN_CHUNK, ShardFile, assemble_chunk, read_shard
 from tests.conftest import GRID, Cli
+from tests.examples import slow
 from tests.inputs.test_bad_shards import (
     AGAIN,
     EDGE,
@@ -166,9 +167,9 @@ def test_a_million_records_of_one_payload() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (shard(((ID,), record(ID + 1, ID + 2, math.nan, 1))), "affinities that are finite in in_chunk, "),
+        slow(shard(((ID,), record(ID + 1, ID + 2, math.nan, 1))), "affinities that are finite in in_chunk, "),
         (shard(((ID,), record(ID + 1, ID + 2, 0.5, 2**63) * 2)), "edges whose area, summed over records"),
-        (shard(((ID,), EDGE), index=lambda records: records * 2), f"{APART}, found offset 20"),
+        slow(shard(((ID,), EDGE), index=lambda records: records * 2), f"{APART}, found offset 20"),
     ],
     ids=["affinity", "area", "ranges"],
 )

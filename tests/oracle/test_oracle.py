@@ -212,6 +212,7 @@ def test_differences_name_the_cell() -> None:
     assert differences(expected, {}, limit=1)[1:] == ["… and 1 more"]
 
 
+@pytest.mark.slow
 @repeatable
 @given(datasets())
 def test_hierarchy_is_a_forest(dataset: OracleDataset) -> None:
@@ -289,6 +290,7 @@ def test_cross_edges_have_their_mirror(dataset: OracleDataset) -> None:
             assert layer != partner_layer or node in back
 
 
+@pytest.mark.slow
 @repeatable
 @given(datasets())
 def test_folders_hold_the_dataset(dataset: OracleDataset) -> None:
@@ -321,6 +323,7 @@ def test_cells_as_a_table_holds_them() -> None:
     assert decompress({**table, (b"meta", "0", b"meta"): b"", (b"version", "0", b"version"): b"3"}) == cells
 
 
+@pytest.mark.slow
 def test_datasets_are_of_all_kinds() -> None:
     """What the strategy is for happens often enough: skipped layers above all."""
     seen: Counter[str] = Counter()

@@ -53,6 +53,7 @@ def test_check_and_verify_say_it_as_well(cli: Cli, dataset: Path, tmp_path: Path
     assert line.startswith("--runner PrismRunner: its engine cannot be started: ")
 
 
+@pytest.mark.slow
 @pytest.mark.external
 def test_a_run_outlasts_the_timeout_of_its_job_server(
     cli: Cli, dataset: Path, small_cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli, graph_cells, store_of
+from tests.examples import slow
 from tests.graphs import prism
 from tests.oracle.cells import Cells
 from tests.stages.test_kill import kill, stored
@@ -40,7 +41,7 @@ os._exit(0)
 )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_ctrl_c_in_a_notebook_stops_the_run(
     cli: Cli, sample: Path, sample_cells: Cells, workers: int
 ) -> None:

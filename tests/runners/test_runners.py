@@ -11,6 +11,7 @@ import pytest
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.runners.options import default_workers
 from tests.conftest import Cli
+from tests.examples import slow
 from tests.graphs import comparable, ingest, pinky256, prism
 from tests.runners.flink.page import commands, with_options
 
@@ -50,7 +51,7 @@ def test_the_page_has_no_command_that_is_not_tested() -> None:
 
 @pytest.mark.external
 @pytest.mark.shared_data
-@pytest.mark.parametrize("raw", [[], ["--raw", "--overwrite"]], ids=["proto", "raw"])
+@pytest.mark.parametrize("raw", [[], slow(["--raw", "--overwrite"])], ids=["proto", "raw"])
 def test_the_real_sample_on_prism(tmp_path: Path, raw: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     (words,) = commands("beam-ingest", "PrismRunner")
     options = with_options([w for w in words[4:] if w != "--overwrite"], prism_location=prism())

@@ -13,6 +13,7 @@ from beam_ingest.sample import SampleSpec, write_sample
 from . import files
 
 
+@pytest.mark.slow
 def test_equal_specs_give_equal_bytes_whatever_the_processes(tmp_path: Path) -> None:
     spec = SampleSpec(chunks=(2, 2, 3), chunk_size=(16, 16, 16))
     for name, processes in (("one", 1), ("two", 2)):

@@ -21,6 +21,7 @@ from beam_ingest.stages.planning import PlanBlocks
 from beam_ingest.stages.typed import Once
 from beam_ingest.verify.verify_graph import VerifyGraph
 from beam_ingest.verify.verify_job import make_verify_job
+from tests.examples import slow
 
 Payload = beam_runner_api_pb2.CombinePayload
 PICKLING = (FastPrimitivesCoder, PickleCoder, DillCoder, CloudpickleCoder)
@@ -66,7 +67,7 @@ def job(sample: Path, raw: bool, test: bool = False) -> IngestJob:
     return start_job(make_job("g", Dataset.from_file(sample), place, raw=raw, test=test), overwrite=True)
 
 
-@pytest.mark.parametrize("raw", [False, True], ids=["proto", "raw"])
+@pytest.mark.parametrize("raw", [False, slow(True)], ids=["proto", "raw"])
 def test_nothing_is_pickled(sample: Path, raw: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("beam_ingest.stages.planning.PER_SLAB", 1)  # as large grids are spread
     begun = job(sample, raw)

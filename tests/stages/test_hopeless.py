@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli, store_of
+from tests.examples import slow
 from tests.oracle.datasets import Grid, OracleDataset, write
 
 GRID = Grid((16, 16, 8))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_a_dataset_of_which_nothing_can_be_built(cli: Cli, tmp_path: Path, workers: int) -> None:
     dataset = write(OracleDataset(GRID), tmp_path / "dataset")
     for x, y, z in OracleDataset(GRID).all_coords():

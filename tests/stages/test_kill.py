@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli, graph_cells, store_of
+from tests.examples import slow
 from tests.graphs import timestamps
 from tests.oracle.cells import Cells
 from tests.stages.test_resume import PROGRAM, Gate, processes_of, until
@@ -52,7 +53,7 @@ def stored(path: Path) -> int:
         return 0
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *map(slow, range(1, 4))])
 def test_killed_at_random_points_and_resumed(cli: Cli, sample: Path, sample_cells: Cells, seed: int) -> None:
     """Killed when so many cells are there, resumed, killed again, resumed."""
     store = store_of(sample)
@@ -139,6 +140,7 @@ def test_two_jobs_begin_one_graph_at_once(
     assert len(timestamps(store_of(sample))) == 1
 
 
+@pytest.mark.slow
 def test_two_jobs_resume_one_graph_at_once(cli: Cli, sample: Path, sample_cells: Cells) -> None:
     process = start("graph", "g", sample, often=True)
     until(lambda: process.poll() is not None or stored(store_of(sample)) > len(sample_cells) // 3)

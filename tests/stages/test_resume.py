@@ -28,6 +28,7 @@ from beam_ingest.runners.run import run_job
 from beam_ingest.stages.sink import FLUSH_SECONDS
 from beam_ingest.stages.start import check_resumable
 from tests.conftest import COUNTS, GRID, Cli, graph_cells, small_dataset, store_of, supervoxel
+from tests.examples import slow
 from tests.graphs import comparable, read_cells, timestamps
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import OracleDataset, write
@@ -98,7 +99,7 @@ def processes_of(group: int) -> list[str]:
     return [row[-1] for row in rows if row[0] == str(group) and not row[1].startswith("Z")]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_ctrl_c(cli: Cli, sample: Path, sample_cells: Cells, workers: int) -> None:
     """Ctrl-C while the first chunks are done and the others wait for a file."""
     gates = [Gate(sample.parent / "edges" / f"edges_{name}.proto.zst") for name in ("0_0_0", "2_0_0")]

@@ -244,6 +244,7 @@ def limited(pages: int) -> Callable[..., sqlite3.Connection]:
     return connect_limited
 
 
+@pytest.mark.slow
 def test_disk_full(cli: Cli, sample: Path, sample_cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite itself says so."""
     with monkeypatch.context() as patch:
@@ -298,6 +299,7 @@ def test_real_disk_full(cli: Cli, sample: Path, sample_cells: Cells, small_disk:
     assert cells == sample_cells
 
 
+@pytest.mark.slow
 def test_file_that_may_not_grow(tmp_path: Path) -> None:
     """The operating system refuses to write: this is what a quota or a failing disk looks like.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from beam_ingest.verify.findings import Findings
+from tests.examples import slow
 from tests.graphs import ingest
 from tests.verify import Cell, Graph, Table, is_packed, lines, pack, unpack, verify_plainly
 
@@ -44,7 +45,7 @@ def damaged(graph: Graph, folder: Path, part: int) -> list[Cell]:
     return [cell for cell in cells[part::PARTS] if cell[0] != b"beam_ingest"]
 
 
-@pytest.mark.parametrize("part", [0, 3])
+@pytest.mark.parametrize("part", [0, slow(3)])
 def test_a_dropped_cell_is_found(small: Graph, tmp_path: Path, part: int) -> None:
     table = small.copy(tmp_path)
     for key, family, qualifier, _, value in damaged(small, tmp_path, part):
@@ -56,7 +57,7 @@ def test_a_dropped_cell_is_found(small: Graph, tmp_path: Path, part: int) -> Non
     assert verify_plainly(small.dataset, table.path).total == 0
 
 
-@pytest.mark.parametrize("part", [1, 4])
+@pytest.mark.parametrize("part", [1, slow(4)])
 def test_a_flipped_bit_is_found(small: Graph, tmp_path: Path, part: int) -> None:
     table, chance = small.copy(tmp_path), random.Random(part)
     for cell in damaged(small, tmp_path, part):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from tests.conftest import Cli
-from tests.examples import examples
+from tests.examples import examples, slow
 from tests.graphs import ingest, of_the_graph, pinky256, prism, read_cells
 from tests.oracle.datasets import OracleDataset, datasets, write
 from tests.oracle.graph import build
@@ -86,7 +86,9 @@ def test_graphs_of_random_datasets(dataset: OracleDataset, version: int, seed: i
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("options", [(), ("--raw",), ("--test",), ("--raw", "--test")], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [slow(()), ("--raw",), slow(("--test",)), slow(("--raw", "--test"))], ids=" ".join
+)
 def test_graphs_of_the_real_sample(options: tuple[str, ...], tmp_path: Path, cli: Cli) -> None:
     folder = shutil.copytree(pinky256(), tmp_path / "pinky256")
     store = tmp_path / "graph.sqlite"
@@ -119,6 +121,7 @@ def test_written_files_are_compared(sample_dataset: Path, tmp_path: Path, cli: C
         assert any(line.startswith(f"{file}:") for line in found["written file"]["examples"])
 
 
+@pytest.mark.slow
 def test_a_damaged_shard_file_is_found(sample_dataset: Path, tmp_path: Path, cli: Cli) -> None:
     dataset = shutil.copytree(sample_dataset.parent, tmp_path / "sample") / "dataset.yml"
     assert cli("graph", "graph", dataset, "--raw").status == 0
@@ -132,6 +135,7 @@ def test_a_damaged_shard_file_is_found(sample_dataset: Path, tmp_path: Path, cli
     assert str(file) in line
 
 
+@pytest.mark.slow
 @pytest.mark.external
 def test_prism_says_the_same(good: Graph, tmp_path: Path, cli: Cli) -> None:
     arguments = ("verify", "graph", good.dataset, "--store", f"sqlite:{good.store}", "--json")

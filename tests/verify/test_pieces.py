@@ -9,11 +9,12 @@ import pytest
 from beam_ingest.sample import SampleSpec, write_sample
 from beam_ingest.verify import key_space as verify_grid
 from tests.conftest import Cli
+from tests.examples import slow
 from tests.verify import Graph, lines, verify_plainly
 from tests.verify.test_good import assert_all_counted
 
 
-@pytest.mark.parametrize("piece", [16, 256, 1024])
+@pytest.mark.parametrize("piece", [slow(16), 256, slow(1024)])
 def test_a_graph_of_many_pieces(piece: int, good: Graph, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = cli("verify", "graph", good.dataset, "--store", f"sqlite:{good.store}", "--json").json
     monkeypatch.setattr(verify_grid, "PIECE", piece)

@@ -211,6 +211,7 @@ def test_gcloud_launches_and_follows_a_job(dataflow: DataflowEndpoint, gcloud: G
     assert dataflow.requests[-1].path == f"/v1b3/projects/{PROJECT}/jobs:aggregated"
 
 
+@pytest.mark.slow
 def test_gcloud_copies_objects(storage: StorageEmulator, gcloud: Gcloud, tmp_path: Path) -> None:
     (tmp_path / "up").write_bytes(BINARY)
     gcloud.done("storage", "cp", str(tmp_path / "up"), f"gs://{BUCKET}/x")

@@ -22,6 +22,7 @@ from beam_ingest.stores.base import Row, Store
 from testing.emulator import Emulator
 from testing.faults import Plan
 from tests.conftest import Cli
+from tests.examples import slow
 from tests.runners.dataflow.clusters import ClustersProxy
 from tests.runners.dataflow.jobs import (
     BIGTABLE,
@@ -336,8 +337,8 @@ def ram_of_layers(pipeline: beam_runner_api_pb2.Pipeline) -> dict[str, int]:
     [
         # Largest groups of layers 7 to 10: 0.48, 1.6, 4.2, 2.2 GB; half of a worker is for everything else.
         (["--machine_type=n2-standard-16"], {8: 85, 9: 66}),  # 32 groups, or all eight of layer 9
-        (["--machine_type=n2-highmem-4", "--number_of_worker_harness_threads=1"], {9: 33}),
-        (["--number_of_worker_harness_threads=12"], {7: 31, 8: 87, 9: 42, 10: 17}),
+        slow(["--machine_type=n2-highmem-4", "--number_of_worker_harness_threads=1"], {9: 33}),
+        slow(["--number_of_worker_harness_threads=12"], {7: 31, 8: 87, 9: 42, 10: 17}),
     ],
 )
 def test_hints_follow_the_machine_type_and_the_threads(

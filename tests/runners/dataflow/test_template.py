@@ -219,6 +219,7 @@ def test_an_image_that_exists_is_not_built_again(
         assert f"{'--region=us-central1' if builder == 'cloud' else '--platform=linux/amd64'}" in lines[1]
 
 
+@pytest.mark.slow
 def test_the_image_is_built_with_the_versions_of_the_tests(tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     make("settings", f"SETTINGS={settings}")

@@ -19,6 +19,7 @@ from beam_ingest.stages.sink import FLUSH_SECONDS
 from testing.flink import free_port
 from tests.conftest import COUNTS, Cli, graph_cells, store_of
 from tests.data import unpack
+from tests.examples import slow
 from tests.graphs import comparable, ingest, pinky256
 from tests.oracle.cells import Cells
 from tests.runners.flink.conftest import Flink
@@ -35,6 +36,7 @@ def pinky_cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     return comparable(store)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
     ("parallelism", "raw"), [(2, []), (1, ["--raw", "--overwrite"])], ids=["proto", "raw"]
@@ -55,7 +57,7 @@ def test_the_real_sample(
 
 
 @pytest.mark.parametrize(
-    ("parallelism", "raw"), [(1, []), (2, ["--raw", "--overwrite"])], ids=["proto", "raw"]
+    ("parallelism", "raw"), [(1, []), slow(2, ["--raw", "--overwrite"])], ids=["proto", "raw"]
 )
 def test_a_sample(
     flink: Flink, cli: Cli, sample: Path, sample_cells: Cells, parallelism: int, raw: list[str]
@@ -70,6 +72,7 @@ def test_a_sample(
     }
 
 
+@pytest.mark.slow
 def test_a_bad_file(flink: Flink, cli: Cli, dataset: Path) -> None:
     """What is said is to the letter what a run on this machine says."""
     bad = dataset.parent / "edges" / "edges_1_1_0.proto.zst"
@@ -98,6 +101,7 @@ def states(flink: Flink) -> set[str]:
     return {api.JobState.Enum.Name(job.state) for job in jobs}
 
 
+@pytest.mark.slow
 def test_ctrl_c(flink: Flink, cli: Cli, sample: Path, sample_cells: Cells) -> None:
     """Ctrl-C while the first chunks are done and the others wait for a file."""
     gates = [Gate(sample.parent / "edges" / f"edges_{name}.proto.zst") for name in ("0_0_0", "2_0_0")]
@@ -134,6 +138,7 @@ def test_ctrl_c(flink: Flink, cli: Cli, sample: Path, sample_cells: Cells) -> No
     assert graph_cells(sample) == sample_cells
 
 
+@pytest.mark.slow
 def test_workers_on_a_cluster(cluster: Flink, worker_pool: str, tmp_path: Path, capfd: Capture) -> None:
     """The page's command for a cluster with worker pools; in part, since every stage starts processes."""
     (words,) = commands("beam-ingest", "EXTERNAL")

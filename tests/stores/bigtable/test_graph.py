@@ -18,6 +18,7 @@ from beam_ingest.sample import SampleSpec, write_sample
 from testing.emulator import Emulator, read_table
 from testing.faults import Fault, Plan
 from testing.proxy import FaultyProxy
+from tests.examples import slow
 from tests.graphs import ingest, read_cells
 from tests.oracle.cells import Cells
 
@@ -65,9 +66,9 @@ def table_cells(address: str, table: str) -> Cells:
     return {key: value for key, (value, _) in found.items()}
 
 
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [slow(2), 3])
 @pytest.mark.parametrize(
-    "options", [(), ("--raw",), ("--direct_num_workers=2",)], ids=["proto", "raw", "2 workers"]
+    "options", [(), ("--raw",), slow(("--direct_num_workers=2",))], ids=["proto", "raw", "2 workers"]
 )
 def test_table_holds_cell_for_cell_what_sqlite_holds(
     emulator: Emulator,
@@ -176,7 +177,7 @@ def test_meta_row_in_the_table_is_the_bytes_of_sqlite(
     assert table_cells(emulator.address, "graph")[b"meta", "0", b"meta"] == expected[3][b"meta", "0", b"meta"]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, slow(1)])
 def test_faults_on_the_way_change_nothing(
     emulator: Emulator,
     dataset: Path,

@@ -37,6 +37,7 @@ def cells(emulator: Emulator) -> Cells:
     return {k: value for k, (value, _) in found.items() if k[2] not in own and k[0] != b"meta"}
 
 
+@pytest.mark.slow
 def test_a_server_that_stands_still_for_a_while(
     cli: Cli, sample: Path, sample_cells: Cells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
