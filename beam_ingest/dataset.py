@@ -6,18 +6,19 @@ Source of the keys: pychunkedgraph/ingest/utils.py (``bootstrap``), graph/meta.p
 
 from __future__ import annotations
 
-import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from beam_ingest import document
 from beam_ingest.errors import ConfigError
 from beam_ingest.file_kind import open_regular
-from beam_ingest.files import FileError, Folder, PlaceError, folder_of, resolve
+from beam_ingest.files import FileError, Folder, folder_of, resolve
 from beam_ingest.format.grid import FANOUT
 from beam_ingest.redact import redacted
+from beam_ingest.section import Section
 
 DATA_VERSIONS = (2, 3, 4)
 """The known layouts of raw edge records."""
@@ -35,6 +36,10 @@ _USE_RAW = ("USE_RAW_EDGES", "USE_RAW_COMPONENTS")
 _INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER", "ALLOW_UNJOINED_CHUNKS", *_USE_RAW)
 _VIEW = ("IMAGE",)
 _VOLUMES = ("SUPERVOXELS", "SEGMENTATION", "EQUIVALENCES", "AFFINITIES", "MIP", "FILL_MISSING")
+CHOICES = ("CHUNK_SIZE", "SPATIAL_BITS")
+"""Keys of ``graph_config`` that may be left out where there is a section ``volumes``,"""
+INFO_KEY = "beam_ingest"
+"""and the key of the watershed's info that then holds them."""
 _BACKEND_CLIENT = ("TYPE", "CONFIG")
 _BACKEND_CONFIG = {
     "bigtable": ("PROJECT", "INSTANCE", "ADMIN", "READ_ONLY", "CREDENTIALS", "MAX_ROW_KEY_COUNT"),
@@ -42,9 +47,6 @@ _BACKEND_CONFIG = {
 }
 _SECRETS = ("CREDENTIALS",)
 """Keys of ``backend_client.CONFIG`` that are neither kept nor printed: PyChunkedGraph's servers take them."""
-_SECRET_SECTIONS = ("backend_client", "backend_client.CONFIG")
-_MOST_NUMBER = (1 << 31) - 1
-_MOST_TEXT = 4096
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Dataset:
       backend_config: its settings, without credentials: those of the application default are used.
       volumes: what EDGES, COMPONENTS and WATERSHED are made from, or None.
       image: URL of the volume of images that is shown beside a graph, or None.
+      unchosen: keys of graph_config that `prepare` chooses, and has not chosen yet: chunk_size is 0 then.
     """
 
     path: str
@@ -127,15 +130,28 @@ class Dataset:
     backend_config: Mapping[str, Any]
     volumes: Volumes | None = None
     image: str | None = None
+    unchosen: tuple[str, ...] = ()
 
     @classmethod
     def from_file(cls, path: str | Path) -> Dataset:
         """Read and check the dataset file at `path`, a local path or a URL that cloud-files knows.
 
+        What it leaves to `prepare` is what that chose, as the watershed's info tells.
+
         Raises:
           ConfigError: naming the file, the key, what it should hold and what it holds.
         """
-        return cls.from_text(_read(str(path)), str(path))
+        dataset = cls.from_text(_read(str(path)), str(path))
+        return dataset.choosing(_chosen(dataset)) if dataset.unchosen else dataset
+
+    def choosing(self, chosen: Mapping[str, Any]) -> Dataset:
+        """The dataset with values for keys of graph_config that are left to `prepare`."""
+        values = {key: chosen[key] for key in self.unchosen if key in chosen}
+        if not values:
+            return self
+        content = document.parse(self.text, self.path)
+        content["graph_config"] = values | (content.get("graph_config") or {})
+        return type(self).from_text(document.dump(content), self.path)
 
     @classmethod
     def from_text(cls, text: str, path: str) -> Dataset:
@@ -145,9 +161,11 @@ class Dataset:
           ConfigError: naming the file, the key, what it should hold and what it holds.
         """
         content = document.parse(text, path)
-        file = _Section(path, "", content, (*_SECTIONS, *_UNSTORED, *_OTHERS), required=True)
+        file = Section(path, "", content, (*_SECTIONS, *_UNSTORED, *_OTHERS), required=True, foreign=_OTHERS)
         source = file.section("data_source", _DATA_SOURCE, required=True)
-        graph = file.section("graph_config", _GRAPH_CONFIG, required=True)
+        left_open = CHOICES if content.get("volumes") else ()
+        graph = file.section("graph_config", _GRAPH_CONFIG, required=not left_open)
+        unchosen = tuple(key for key in left_open if graph.content.get(key) is None)
         ingest = file.section("ingest_config", _INGEST_CONFIG)
         backend = file.section("backend_client", _BACKEND_CLIENT)
         backend_type = backend.text("TYPE", None)
@@ -168,7 +186,7 @@ class Dataset:
             watershed=source.url("WATERSHED"),
             data_version=data_version,
             cv_mip=source.integer("CV_MIP", 0),
-            chunk_size=graph.triple("CHUNK_SIZE"),
+            chunk_size=(0, 0, 0) if "CHUNK_SIZE" in unchosen else graph.triple("CHUNK_SIZE"),
             fanout=fanout,
             layer_id_bits=graph.integer("LAYER_ID_BITS", 8),
             spatial_bits=graph.integer("SPATIAL_BITS", 10),
@@ -181,6 +199,7 @@ class Dataset:
             backend_config={key: value for key, value in settings.content.items() if key not in _SECRETS},
             volumes=_volumes(file) if "volumes" in content else None,
             image=file.section("view", _VIEW).url("IMAGE", None),
+            unchosen=unchosen,
         )
 
     def missing_keys(self, raw: bool) -> list[str]:
@@ -224,7 +243,19 @@ class Dataset:
         return faults
 
 
-def _volumes(file: _Section) -> Volumes:
+def _chosen(dataset: Dataset) -> Mapping[str, Any]:
+    """What `prepare` chose, from the info of the watershed; nothing if it has not run."""
+    (info,) = Folder(dataset.watershed).read(["info"])
+    if info is None:
+        return {}
+    try:
+        chosen = json.loads(info).get(INFO_KEY, {})
+    except (ValueError, AttributeError):  # which is told of when it is read as an info
+        return {}
+    return chosen if isinstance(chosen, dict) else {}
+
+
+def _volumes(file: Section) -> Volumes:
     section = file.section("volumes", _VOLUMES, required=True)
     segmentation, equivalences = section.url("SEGMENTATION", None), section.url("EQUIVALENCES", None)
     if segmentation and equivalences:
@@ -272,105 +303,3 @@ def _read(path: str) -> str:
         raise ConfigError(f"{path}: the dataset file cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a path with a NUL
         raise ConfigError(f"{path!r}: expected the path of a dataset file: {error}") from None
-
-
-_MISSING: Any = object()
-
-
-class _Section:
-    """One mapping of the file, whose values are taken out by type."""
-
-    def __init__(
-        self, path: str, name: str, content: object, keys: tuple[str, ...], required: bool = False
-    ) -> None:
-        self._path = path
-        self._name = name
-        self._where = f"{path}: {name}" if name else path
-        if content is None and not required:
-            content = {}
-        if not isinstance(content, dict):
-            ours = [key for key in keys if key not in _OTHERS]
-            what = f"expected a mapping of {', '.join(ours)}" if ours else "expected a mapping"
-            # Where a mapping with a secret should stand, a text may be one.
-            found = (
-                f"a value of type {type(content).__name__}" if name in _SECRET_SECTIONS else _kind(content)
-            )
-            raise ConfigError(f"{self._where}: {what}, found {found}")
-        self.content: Mapping[str, Any] = content
-        for key in content:
-            if key not in keys:
-                near = difflib.get_close_matches(document.shortened(str(key)), keys, 1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys) or 'none'}"
-                raise ConfigError(f"{self._where}: unknown key {document.shown(key)}; {hint}")
-
-    def section(self, key: str, keys: tuple[str, ...], required: bool = False) -> _Section:
-        """The mapping under `key`; an absent one is empty unless it is required."""
-        name = f"{self._name}.{key}" if self._name else key
-        if required and key not in self.content:
-            raise ConfigError(f"{self._where}: the key {key} is missing")
-        return _Section(self._path, name, self.content.get(key), keys, required)
-
-    def wrong(self, key: str, expected: str) -> NoReturn:
-        """Refuse the value under `key`."""
-        found = _kind(self.content[key])
-        raise ConfigError(f"{self._where}.{key}: expected {expected}, found {found}")
-
-    def _value(self, key: str, default: Any) -> Any:
-        value = self.content.get(key)
-        if value is not None:
-            return value
-        if default is _MISSING:
-            raise ConfigError(f"{self._where}: the key {key} is missing")
-        return default
-
-    def integer(self, key: str, default: Any = _MISSING) -> Any:
-        """A whole number from 0."""
-        value = self._value(key, default)
-        if value is not default and not _is_number(value, 0):
-            self.wrong(key, "a whole number")
-        return value
-
-    def flag(self, key: str) -> bool:
-        """True or false; false when it is not there."""
-        value = self._value(key, False)
-        if not isinstance(value, bool):
-            self.wrong(key, "true or false")
-        return value
-
-    def text(self, key: str, default: Any = _MISSING) -> Any:
-        """A text."""
-        value = self._value(key, default)
-        if value is not default and not isinstance(value, str):
-            self.wrong(key, "a text")
-        if isinstance(value, str) and not (value.isprintable() and len(value) <= _MOST_TEXT):
-            self.wrong(key, f"a text of one line and up to {_MOST_TEXT:,} characters")
-        return value
-
-    def triple(self, key: str) -> tuple[int, int, int]:
-        """Three whole numbers from 1: along x, y and z."""
-        value = self._value(key, _MISSING)
-        if not isinstance(value, list) or len(value) != 3 or not all(_is_number(n, 1) for n in value):
-            self.wrong(key, "three whole numbers above 0, [x, y, z]")
-        return (value[0], value[1], value[2])
-
-    def url(self, key: str, default: Any = _MISSING) -> Any:
-        """A URL as `resolve` gives it; relative paths begin in the file's folder."""
-        if self.content.get(key) == "":  # PyChunkedGraph's own examples leave paths empty
-            self.content = {k: v for k, v in self.content.items() if k != key}
-        value = self.text(key, default)
-        if value is default:
-            return value
-        try:
-            return resolve(value, folder_of(self._path))
-        except PlaceError as error:
-            self.wrong(key, error.expected)
-
-
-def _is_number(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST_NUMBER
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, dict):
-        return "a mapping"
-    return "nothing" if value is None else f"{type(value).__name__} {document.shown(value)}"

@@ -16,6 +16,7 @@ FLOORS = (
     ("halt", "document", "arrays"),
     ("format",),
     ("files",),
+    ("section",),
     ("dataset",),
     ("inputs", "stores"),
     ("kernels", "stages"),

@@ -9,6 +9,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError
 from beam_ingest.files import FileError, Folder
 from beam_ingest.inputs.watershed import Watershed, chunk_grid
+from beam_ingest.volumes.choose import choose
 from beam_ingest.volumes.source import read_extent, volumes_of
 from beam_ingest.volumes.tables import read_table
 from beam_ingest.volumes.watershed import storage_block
@@ -23,6 +24,7 @@ def volumes_faults(dataset: Dataset, findings: Findings) -> list[str]:
     """
     try:
         extent = read_extent(dataset)
+        dataset = choose(dataset, extent)
         grid = chunk_grid(dataset, Watershed(extent.size, extent.resolution))
         if volumes_of(dataset).supervoxels != dataset.watershed:
             storage_block(dataset.chunk_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from beam_ingest.cli.importing import importing
@@ -31,7 +32,14 @@ def make_job(arguments: argparse.Namespace, dataset: Dataset) -> PrepareJob:
     """The job that the arguments ask for."""
     from beam_ingest.volumes.job import make_prepare_job
 
-    return make_prepare_job(dataset, arguments.store, arguments.bigtable_app_profile, test=arguments.test)
+    job = make_prepare_job(dataset, arguments.store, arguments.bigtable_app_profile, test=arguments.test)
+    if "CHUNK_SIZE" in dataset.unchosen:
+        print(f"note: {_chunks(job)}, as graph_config leaves it open", file=sys.stderr)
+    return job
+
+
+def _chunks(job: PrepareJob) -> str:
+    return f"CHUNK_SIZE {list(job.dataset.chunk_size)}, SPATIAL_BITS {job.dataset.spatial_bits}"
 
 
 def _print_summary(job: PrepareJob, place: str, layers: list[LayerStatus], seconds: float) -> None:
@@ -42,7 +50,7 @@ def _print_summary(job: PrepareJob, place: str, layers: list[LayerStatus], secon
     with job.open_store() as store:
         totals = read_totals(store)
     print(f"prepared {source.path} in {seconds:.1f} s")
-    print(f"  chunks       {layers[0].done:,}")
+    print(f"  chunks       {layers[0].done:,}; {_chunks(job)}")
     print(f"  pieces       {totals.pieces:,} of supervoxels, {totals.alone:,} of them touch nothing")
     for name, count, area in (
         ("in chunks", totals.in_chunk, totals.in_chunk_area),

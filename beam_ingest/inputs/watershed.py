@@ -74,6 +74,10 @@ def chunk_grid(dataset: Dataset, watershed: Watershed) -> ChunkGrid:
     Raises:
       ConfigError: when the ids' bits do not hold it; names the dataset file.
     """
+    if not all(dataset.chunk_size):
+        raise ConfigError(
+            f"{dataset.path}: graph_config: the key CHUNK_SIZE is missing; `beam-ingest prepare` chooses one"
+        )
     x, y, z = (-(-n // c) for n, c in zip(watershed.size, dataset.chunk_size, strict=True))
     try:
         return ChunkGrid((x, y, z), dataset.layer_id_bits, dataset.spatial_bits)

@@ -112,7 +112,17 @@ class Cutter:
         own = grid.chunk_id(SUPERVOXEL_LAYER, coords)
         most = (1 << grid.segment_bits(SUPERVOXEL_LAYER)) - 1
         place = volumes_of(job.dataset).supervoxels
+        segments = pieces.labels & np.uint64(most)
+        is_own = (pieces.labels - segments == np.uint64(own)) & (segments != 0)
         if not job.chunked:
+            if is_own.size and is_own.all():
+                raise InputError(
+                    place,
+                    chunk_name(coords),
+                    "labels that are not ids of their chunks yet",
+                    "such ids",
+                    "let data_source.WATERSHED be this volume: then it is read and checked, and not written",
+                )
             if pieces.labels.size > most:
                 raise InputError(
                     place,
@@ -122,15 +132,14 @@ class Cutter:
                     "choose a smaller graph_config.CHUNK_SIZE or fewer SPATIAL_BITS",
                 )
             return np.arange(own + 1, own + 1 + pieces.labels.size, dtype=np.uint64)
-        segments = pieces.labels & np.uint64(most)
-        wrong = pieces.labels[(pieces.labels - segments != np.uint64(own)) | (segments == 0)]
+        wrong = pieces.labels[~is_own]
         if wrong.size:
             raise InputError(
                 place,
                 chunk_name(coords),
-                "ids of this chunk, as in the chunk at the centre",
+                "ids of this chunk, since WATERSHED is the same volume",
                 f"{wrong.size:,} others, such as {wrong[0]}",
-                "correct them, or let prepare write another data_source.WATERSHED",
+                "name another WATERSHED, which prepare then writes, or correct CHUNK_SIZE or SPATIAL_BITS",
             )
         return pieces.labels
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import ConfigError, InputError
+from beam_ingest.errors import ConfigError
 from beam_ingest.files import Folder, local_path
-from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Coordinates
+from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates
 from beam_ingest.inputs.watershed import Watershed, chunk_grid
 from beam_ingest.stages import progress
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import digest
 from beam_ingest.stores import Store, store_url
+from beam_ingest.volumes.choose import choose
 from beam_ingest.volumes.outputs import MARK, check_free, output_places, remove_outputs
-from beam_ingest.volumes.source import Extent, Triple, VolumeReader, read_extent, volumes_of
+from beam_ingest.volumes.source import Extent, Triple, read_extent, volumes_of
 from beam_ingest.volumes.tables import read_table
 from beam_ingest.volumes.watershed import storage_block, watershed_info
 
@@ -122,7 +123,7 @@ class PrepareJob(StageJob):
         if not progress.read_layer(store, self.grid, ATOMIC_LAYER).done:
             remove_outputs(self.dataset, self.extent, not self.chunked)
         if not self.chunked:
-            Folder(self.dataset.watershed).write({"info": watershed_info(self.extent, self.block)})
+            Folder(self.dataset.watershed).write({"info": watershed_info(self.dataset, self.extent)})
 
 
 def prepare_place(dataset: Dataset, option: str | None, app_profile: str = "") -> tuple[str, str]:
@@ -153,21 +154,11 @@ def make_prepare_job(
     """
     name, place = prepare_place(dataset, store, app_profile)
     extent = read_extent(dataset)
+    dataset = choose(dataset, extent)
     grid = chunk_grid(dataset, Watershed(extent.size, extent.resolution))
     volumes = volumes_of(dataset)
     read_table(dataset)
-    chunked = _is_chunked(dataset, extent, grid)
-    same = volumes.supervoxels == dataset.watershed
-    if chunked and not same:
-        raise ConfigError(
-            f"{dataset.path}: volumes.SUPERVOXELS hold ids of their chunks already: "
-            f"expected data_source.WATERSHED to be the same volume, {volumes.supervoxels}"
-        )
-    if same and not chunked:
-        raise ConfigError(
-            f"{dataset.path}: data_source.WATERSHED: expected another place than volumes.SUPERVOXELS: its "
-            f"labels are not ids of chunks of {list(dataset.chunk_size)} voxels: a new volume is written"
-        )
+    chunked = volumes.supervoxels == dataset.watershed
     if not chunked:
         storage_block(dataset.chunk_size)
     return PrepareJob(
@@ -180,16 +171,3 @@ def make_prepare_job(
         extent=extent,
         chunked=chunked,
     )
-
-
-def _is_chunked(dataset: Dataset, extent: Extent, grid: ChunkGrid) -> bool:
-    """Whether the labels of the chunk at the centre, if it has any, are supervoxel ids of that chunk."""
-    reader = VolumeReader(dataset, extent)
-    x, y, z = (n // 2 for n in grid.chunks)
-    try:
-        labels = np.unique(reader.supervoxels((x, y, z))).astype(np.uint64)
-    except InputError:  # which the job tells of; what the place means decides
-        return volumes_of(dataset).supervoxels == dataset.watershed
-    labels = labels[labels != 0]
-    own = grid.chunk_id(SUPERVOXEL_LAYER, (x, y, z))
-    return bool(labels.size) and bool((labels - grid.segments(labels, SUPERVOXEL_LAYER) == own).all())

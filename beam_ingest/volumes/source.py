@@ -153,6 +153,10 @@ class VolumeReader:
         """The source labels of a chunk, shape (x, y, z), in Fortran order."""
         return self._read(self._supervoxels, coords)[..., 0]
 
+    def sample(self, low: Triple, high: Triple) -> Labels:
+        """The source labels of a box in the volume's coordinates."""
+        return self._read(self._supervoxels, (0, 0, 0), (low, high))[..., 0]
+
     def segmentation(self, coords: Coordinates) -> Labels | None:
         """The agglomerated labels of a chunk; None when they are in no volume."""
         return None if self._segmentation is None else self._read(self._segmentation, coords)[..., 0]
@@ -178,11 +182,13 @@ class VolumeReader:
             )
         return found
 
-    def _read(self, volume: Any, coords: Coordinates) -> npt.NDArray[Any]:
+    def _read(
+        self, volume: Any, coords: Coordinates, box: tuple[Triple, Triple] | None = None
+    ) -> npt.NDArray[Any]:
         from cloudvolume import Bbox
         from cloudvolume.exceptions import EmptyVolumeException
 
-        low, high = self.box(coords)
+        low, high = box or self.box(coords)
         try:
             return np.asfortranarray(volume.download(Bbox(low, high)))
         except (EmptyVolumeException, AbsentBlockError) as error:

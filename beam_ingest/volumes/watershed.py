@@ -7,6 +7,7 @@ import json
 from itertools import product
 
 from beam_ingest.arrays import Ids
+from beam_ingest.dataset import INFO_KEY, Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import Folder
 from beam_ingest.volumes.compressed import CELL, encode_labels
@@ -45,18 +46,19 @@ def scale_key(extent: Extent) -> str:
     return "_".join(f"{r:g}" for r in extent.resolution)
 
 
-def watershed_info(extent: Extent, block: Triple) -> bytes:
-    """The content of the file ``info``."""
+def watershed_info(dataset: Dataset, extent: Extent) -> bytes:
+    """The content of the file ``info``, which tells other commands what a dataset file leaves open."""
     scale = {
         "key": scale_key(extent),
         "size": extent.size,
         "resolution": [int(r) if r == int(r) else r for r in extent.resolution],
         "voxel_offset": extent.offset,
-        "chunk_sizes": [block],
+        "chunk_sizes": [storage_block(dataset.chunk_size)],
         "encoding": "compressed_segmentation",
         "compressed_segmentation_block_size": CELL,
     }
     info = {"type": "segmentation", "data_type": "uint64", "num_channels": 1, "scales": [scale]}
+    info[INFO_KEY] = {"CHUNK_SIZE": dataset.chunk_size, "SPATIAL_BITS": dataset.spatial_bits}
     return json.dumps(info, indent=1).encode()
 
 
