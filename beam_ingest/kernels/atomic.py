@@ -141,15 +141,15 @@ def _outgoing(
 ) -> tuple[Message, list[tuple[int, Message]]]:
     """The chunk's state and halos; `own` are positions of supervoxels in active edges."""
     distinct = unique_pairs(parents[own], partner)
-    known = np.flatnonzero(np.bincount(own, minlength=supervoxels.size))
-    known_at = np.searchsorted(known, own)
+    with_edges = np.flatnonzero(np.bincount(own, minlength=supervoxels.size))
+    with_edges_at = np.searchsorted(with_edges, own)
     between, cross = edges.between_chunk, edges.cross_chunk
     state = Message.make(
         own=parents[own[distinct]],
         partner=partner[distinct],
         cross_layer=cross_layer[distinct],
-        old=supervoxels[known],
-        new=parents[known],
+        old=supervoxels[with_edges],
+        new=parents[with_edges],
         **listed_edges(
             grid,
             np.concatenate([between.node_ids1, cross.node_ids1]),
@@ -158,7 +158,7 @@ def _outgoing(
             partner,
         ),
     )
-    return state, halos(grid, chunk_id, state, known_at, partner)
+    return state, halos(grid, chunk_id, state, with_edges_at, partner)
 
 
 def _dropped(chunk_id: int, node_count: int, nodes_with_edges: Ids) -> Ids:

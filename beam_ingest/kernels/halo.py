@@ -32,24 +32,24 @@ def halos(
     parent = np.uint64(grid.ancestor(chunk_id, layer))
     targets = grid.ancestors(partner, layer)
     outside = np.flatnonzero(targets != parent)
-    targets, known = targets[outside], own_at[outside].astype(np.uint64)
-    distinct = unique_pairs(targets, known)
-    targets, known = targets[distinct], known[distinct]
+    targets, sent = targets[outside], own_at[outside].astype(np.uint64)
+    distinct = unique_pairs(targets, sent)
+    targets, sent = targets[distinct], sent[distinct]
     listed = grid.ancestors(state.listed_chunk, layer)
 
     messages = []
     for target in np.setdiff1d(np.concatenate([targets, listed]), parent):
         first, last = np.searchsorted(targets, target), np.searchsorted(targets, target, "right")
-        names = known[first:last].astype(np.int64)
-        there = np.flatnonzero(listed == target)
+        names = sent[first:last].astype(np.int64)
+        to_target = np.flatnonzero(listed == target)
         message = Message.make(
             old=state.old[names],
             new=state.new[names],
-            listed_chunk=state.listed_chunk[there],
-            listed_count=state.listed_count[there],
-            listed_sum=state.listed_sum[there],
-            active_count=state.active_count[there],
-            active_sum=state.active_sum[there],
+            listed_chunk=state.listed_chunk[to_target],
+            listed_count=state.listed_count[to_target],
+            listed_sum=state.listed_sum[to_target],
+            active_count=state.active_count[to_target],
+            active_sum=state.active_sum[to_target],
         )
         messages.append((int(target), message))
     return messages

@@ -87,16 +87,16 @@ def build_parent_chunk(grid: ChunkGrid, layer: int, chunk_id: int, message: Mess
     remaining = np.flatnonzero(cross_layer >= layer)
     new_own = renamed[position[remaining]]
     distinct = unique_pairs(new_own, partner[remaining])
-    still, still_at = np.unique(position[remaining], return_inverse=True)
+    with_edges, with_edges_at = np.unique(position[remaining], return_inverse=True)
     state = Message.make(
         own=new_own[distinct],
         partner=partner[remaining][distinct],
         cross_layer=cross_layer[remaining][distinct],
-        old=nodes[still],
-        new=renamed[still],
+        old=nodes[with_edges],
+        new=renamed[with_edges],
     )
     alone = np.ones(child_offsets.size - 1, bool)
-    alone[label[still][label[still] >= 0]] = False
+    alone[label[with_edges][label[with_edges] >= 0]] = False
 
     made_below = np.flatnonzero(grid.layers(own) == layer - 1)
     order = made_below[np.lexsort((cross_layer[made_below], own[made_below]))]
@@ -109,7 +109,7 @@ def build_parent_chunk(grid: ChunkGrid, layer: int, chunk_id: int, message: Mess
         state=state,
         halos=[]
         if layer == grid.root_layer  # nothing is above it
-        else halos(grid, chunk_id, state, still_at, partner[remaining]),
+        else halos(grid, chunk_id, state, with_edges_at, partner[remaining]),
         dropped=np.flatnonzero(alone),
     )
 

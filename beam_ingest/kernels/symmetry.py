@@ -125,11 +125,11 @@ def pairs(rows: Rows) -> tuple[Rows, Rows, Mask]:
     return first, second, both
 
 
-def differing(first: Rows, second: Rows, known: Mask) -> list[Asymmetry]:
-    """The pairs that disagree, of those that are `known`, shape (pairs,); `pairs` gave their rows."""
+def differing(first: Rows, second: Rows, comparable: Mask) -> list[Asymmetry]:
+    """The pairs that disagree, of those that are `comparable`, shape (pairs,); `pairs` gave their rows."""
     listed, active = (_agree(first, second, edges) for edges in ("listed", "active"))
     found = []
-    for at in np.flatnonzero(known & ~(listed & active)).tolist():
+    for at in np.flatnonzero(comparable & ~(listed & active)).tolist():
         column = "active_count" if listed[at] else "listed_count"
         fewer, more = sorted([first[at], second[at]], key=lambda row: int(row[column]))
         ids = int(fewer["chunk"]), int(more["chunk"])
