@@ -98,7 +98,7 @@ class FaultyProxy:
 
     Args:
       emulator: the address of the emulator.
-      plan: what goes wrong. The attribute may be set anew: it counts for calls that come after.
+      plan: what goes wrong. The attribute may be set again: it counts for calls that come after.
       workers: how many calls of all methods are handled at once; further ones wait unseen.
 
     Attributes:

@@ -156,7 +156,7 @@ def test_an_absent_file_that_others_have_edges_to(cli: Cli, dataset: Path) -> No
 
 
 def test_edges_to_a_chunk_that_does_not_touch(cli: Cli, dataset: Path) -> None:
-    """No pair of faces, so nobody but the one file speaks of it."""
+    """No pair of faces, so one file alone mentions it."""
     far = (3, 1, 0)
     chunk = small_dataset().chunks[BAD]
     spoilt(dataset, c1_0_1=replace(chunk, between=(*chunk.between, (TWO, supervoxel(far, 2)))))

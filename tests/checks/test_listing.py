@@ -196,7 +196,7 @@ class _NoListing(SimpleHTTPRequestHandler):
 
 
 def test_files_on_a_web_server(cli: Cli, dataset: Path) -> None:
-    """A graph can be built from there; which files there are, nobody tells."""
+    """A graph can be built from there; which files there are, no server tells."""
     (dataset.parent / "edges" / "edges_1_0_1.proto.zst").write_bytes(b"hello")
     server = ThreadingHTTPServer(("localhost", 0), partial(_NoListing, directory=str(dataset.parent)))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

@@ -1,4 +1,4 @@
-"""Output that nobody reads, or that cannot be written: it ends neither a build nor a verdict."""
+"""Output without a reader, or that cannot be written: it ends neither a build nor a verdict."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_verdict_is_told_all_the_same(cli: Cli, dataset: Path) -> None:
     assert shell(command("graph", "g", dataset, "--no-such-option"), CLOSED["stderr"])[0] == 2
 
 
-def test_watching_ends_when_nobody_watches(cli: Cli, dataset: Path) -> None:
+def test_watching_ends_when_no_reader_is_left(cli: Cli, dataset: Path) -> None:
     """Of a graph that will never be complete."""
     (dataset.parent / "edges" / "edges_0_0_0.proto.zst").write_bytes(b"broken")
     assert cli("graph", "g", dataset).status == 1

@@ -121,7 +121,7 @@ def test_edge_that_is_active_in_one_chunk_alone(cli: Cli, dataset: Path, other: 
     assert cli.done(dataset)[2] == 0
 
 
-def test_files_that_disagree_are_mended_and_resumed(cli: Cli, dataset: Path, small_cells: Cells) -> None:
+def test_files_that_disagree_are_fixed_and_resumed(cli: Cli, dataset: Path, small_cells: Cells) -> None:
     """Layer 2 was written from the bad file: it is built again, and nothing of it is left."""
     chunk = small_dataset().chunks[BAD]
     edge = (FOUR, supervoxel((1, 1, 1), 4))
@@ -140,7 +140,7 @@ def test_files_that_disagree_are_mended_and_resumed(cli: Cli, dataset: Path, sma
 def test_resume_with_other_input_than_a_graph_was_begun_with(
     cli: Cli, dataset: Path, small_cells: Cells
 ) -> None:
-    """One chunk was bad, and by the time that is mended another one, built already, has changed too."""
+    """One chunk was bad, and by the time that is fixed another one, built already, has changed too."""
     edges_file(dataset, "0_0_0").write_bytes(b"hello")
     assert failures(cli, dataset)
     repair(dataset, ["0_0_0"])
@@ -155,7 +155,7 @@ def test_resume_with_other_input_than_a_graph_was_begun_with(
     assert graph_cells(dataset) == small_cells
 
 
-def test_mending_a_contradiction_takes_back_the_blocks_around_it_alone(cli: Cli, tmp_path: Path) -> None:
+def test_fixing_a_contradiction_takes_back_the_blocks_around_it_alone(cli: Cli, tmp_path: Path) -> None:
     """One object along a row of 32 chunks: 16 blocks, of which one has a file that its neighbour belies."""
     grid = Grid((32, 1, 1))
     chain = [grid.node_id(1, (x, 0, 0), 1) for x in range(32)]

@@ -402,7 +402,7 @@ def test_all_bad_files_of_a_layer_are_reported_at_once(
     assert [f["cause"].startswith(c) for f, c in zip(status["failures"], causes, strict=True)] == [True] * 7
     assert cli.done(dataset) == [10, 0, 0]
 
-    # Mended a part at a time: what is left is reported, what was mended is not.
+    # Fixed a part at a time: what is left is reported, what was fixed is not.
     repair(dataset, names[:-1])
     (line,) = failures(cli, dataset, "--resume")
     assert line.startswith(causes[-1])
@@ -415,7 +415,7 @@ def test_all_bad_files_of_a_layer_are_reported_at_once(
 
 def repair(dataset: Path, names: Iterable[str]) -> None:
     """Put the sound files of chunks in the place of bad ones."""
-    folder = dataset.parent.parent / "mended"
+    folder = dataset.parent.parent / "fixed"
     write(small_dataset(), folder)
     for name in names:
         for file_of in (edges_file, components_file):

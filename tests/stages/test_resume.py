@@ -40,7 +40,7 @@ GATES = str(Path(__file__).parents[1] / "gates")
 # Two jobs
 
 
-def test_a_job_whose_graph_is_begun_anew_stops(sample: Path, tmp_path: Path) -> None:
+def test_a_job_whose_graph_is_begun_from_scratch_stops(sample: Path, tmp_path: Path) -> None:
     """The second owns the table from then on; the first writes nothing more to it."""
     store = tmp_path / "graph.sqlite"
     job = make_job("g", Dataset.from_file(sample), f"sqlite:{store}", graph_version=2)
@@ -196,7 +196,7 @@ def _begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def begun(_begun: Path, tmp_path: Path) -> Path:
-    """The dataset file of a graph that was begun, not finished, since a file was bad, which is mended."""
+    """The dataset file of a graph that was begun, not finished, since a file was bad, which is fixed now."""
     return shutil.copytree(_begun, tmp_path / "begun") / "dataset.yml"
 
 

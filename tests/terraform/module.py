@@ -36,7 +36,7 @@ def terraform_version() -> dict[str, Any]:
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = ("TF_", "GOOGLE_", "CLOUDSDK_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
-    environment["GOOGLE_OAUTH_ACCESS_TOKEN"] = "none"  # nobody's credentials are ever used
+    environment["GOOGLE_OAUTH_ACCESS_TOKEN"] = "none"  # no credentials are ever used
     environment["CHECKPOINT_DISABLE"] = "1"  # nor are newer versions asked for
     return subprocess.run(
         ["terraform", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -184,7 +184,7 @@ def grant(resource: dict[str, Any], roles: dict[str, str]) -> tuple[str, str, st
     return who[values["member"]], where, roles.get(values["role"], f"`{values['role']}`")
 
 
-def test_nobody_may_do_more_than_the_readme_says(tested: Messages) -> None:
+def test_no_account_may_do_more_than_the_readme_says(tested: Messages) -> None:
     made = resources(states(tested)["roles"])
     # A custom role is told by what it allows.
     custom = {

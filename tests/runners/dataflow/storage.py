@@ -58,7 +58,7 @@ class StorageEmulator:
     def environment(self) -> dict[str, str]:
         """Variables that send google-cloud-storage here, and so Apache Beam and cloud-files.
 
-        Nobody then looks for the metadata server of a machine in the cloud, which takes its time.
+        Then the metadata server of a machine in the cloud is not looked for, which takes its time.
         """
         return {"STORAGE_EMULATOR_HOST": self.url, "NO_GCE_CHECK": "true"}
 

@@ -53,7 +53,7 @@ def test_the_posted_job(
     state: str,
     message: str,
 ) -> None:
-    """Nobody runs it here, so there are no findings: an error, never a dataset with nothing wrong."""
+    """It does not run here, so there are no findings: an error, never a verdict of no problems."""
     with ending(dataflow, state):
         outcome = cli("check", remote, "--all", *options(dataflow))
     assert (outcome.status, outcome.out) == (1, "")

@@ -211,7 +211,7 @@ def test_bad_calls(emulator: Emulator) -> None:
         assert set(failed) == set(KEYS[7:])
         assert all("row07" in str(error) for error in failed.values())
         assert arrived(emulator, table) == cells(KEYS[:7])
-        proxy.plan = Plan()  # mended
+        proxy.plan = Plan()  # fixed
         assert try_once(table, KEYS[7:]) == {}
 
 
