@@ -23,6 +23,7 @@ FLOORS = (
     ("reader", "sample", "ingest", "verify", "volumes"),
     ("meshes",),
     ("checks", "runners", "view"),
+    ("plan",),
     ("cli",),
     ("__init__", "__main__"),
 )

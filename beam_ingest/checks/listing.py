@@ -102,10 +102,14 @@ def parts(folder: Folder, grid: ChunkGrid) -> list[str]:
     return [f"{first}{second}" for first in range(10) for second in (*range(10), "_")]
 
 
-def list_part(kinds: list[FileKind], part: str, findings: Findings) -> None:
+def list_part(kinds: list[FileKind], part: str, findings: Findings) -> list[Mask | None]:
     """List the files of all kinds whose names go on with `part` after their stems.
 
     Memory does not grow with the number of files, but for a bit for each chunk of this part of the grid.
+
+    Returns:
+      Which chunks have a file of each kind: shape (`columns` of the part, y, z), bool; None where this
+      cannot be told.
     """
     there = [_list_kind(kind, part, findings) for kind in kinds]
     if [kind.name for kind in kinds] == ["edges", "components"]:
@@ -114,6 +118,7 @@ def list_part(kinds: list[FileKind], part: str, findings: Findings) -> None:
             alone = edges & ~components
             cases = [Case(kinds[0].file(coords)) for coords in _places(alone, kinds[0], part)]
             findings.note(NO_COMPONENTS, *cases, count=int(alone.sum()))
+    return there
 
 
 def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
@@ -121,8 +126,8 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
 
     None when this cannot be told.
     """
-    columns = _columns(kind, part)
-    present = np.zeros((columns.size, *kind.bounds[1:]), bool)
+    xs = columns(kind, part)
+    present = np.zeros((xs.size, *kind.bounds[1:]), bool)
     pattern = re.compile(f"{re.escape(kind.stem)}{_NUMBER}_{_NUMBER}_{_NUMBER}{re.escape(kind.suffix)}")
     folder = kind.folder
     if not folder.may_exist():  # the dataset file names one that is not there: its fault, and told as such
@@ -137,7 +142,7 @@ def _list_kind(kind: FileKind, part: str, findings: Findings) -> Mask | None:
                 findings.problem(STRAY, *_files(folder, strays, expected), count=len(strays))
             coords = np.array([m.groups() for m in matches if m]).reshape(-1, 3).astype(np.int64)
             inside = (coords < kind.bounds).all(axis=1)
-            present[np.searchsorted(columns, coords[inside, 0]), coords[inside, 1], coords[inside, 2]] = True
+            present[np.searchsorted(xs, coords[inside, 0]), coords[inside, 1], coords[inside, 2]] = True
             if coords.size:
                 findings.reach(kind.name, (coords.max(axis=0) + 1).tolist())
             outside = coords[~inside]
@@ -164,7 +169,7 @@ def _files(folder: Folder, names: list[str], expected: str) -> list[Case]:
     return [Case(f"{folder.path(n)}: expected {expected}", folder.path(n), "", expected, n) for n in some]
 
 
-def _columns(kind: FileKind, part: str) -> Coords:
+def columns(kind: FileKind, part: str) -> Coords:
     """The coordinates along x whose names begin with `part`, ascending."""
     every = range(kind.bounds[0])
     return np.array([x for x in every if f"{x}_".startswith(part)], np.int64)
@@ -172,8 +177,8 @@ def _columns(kind: FileKind, part: str) -> Coords:
 
 def _places(mask: Mask, kind: FileKind, part: str) -> list[Coordinates]:
     """Coordinates of the first few chunks of a part that `mask` has."""
-    columns = _columns(kind, part)
-    return [(int(columns[column]), y, z) for column, y, z in as_coordinates(np.argwhere(mask)[:_SHOWN])]
+    xs = columns(kind, part)
+    return [(int(xs[column]), y, z) for column, y, z in as_coordinates(np.argwhere(mask)[:_SHOWN])]
 
 
 def conclude(kinds: list[FileKind], chunk_size: tuple[int, int, int], findings: Findings) -> None:

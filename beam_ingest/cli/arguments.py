@@ -39,6 +39,9 @@ COMMANDS = {
         "make edges, components and a watershed of volumes", takes_beam_options=True, is_stage=True
     ),
     "check": Command("check a dataset before a graph is built; writes nothing", takes_beam_options=True),
+    "plan": Command(
+        "estimate time, memory and cost of a graph before it is built; writes nothing", takes_beam_options=True
+    ),
     "status": Command("show how far each layer of a graph is built"),
     "failures": Command("list the chunks that could not be built, and why"),
     "chunk": Command("build one chunk on this machine and show every detail; writes nothing"),

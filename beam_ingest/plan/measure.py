@@ -1,0 +1,244 @@
+"""Building one region of a sample with the real kernels, and counting; nothing is written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from beam_ingest.arrays import find
+from beam_ingest.errors import InputError
+from beam_ingest.files import Folder
+from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates, Ids, as_coordinates, chunk_name
+from beam_ingest.format.table import Cells
+from beam_ingest.ingest.build import Builder
+from beam_ingest.ingest.job import IngestJob
+from beam_ingest.ingest.replay import read_inputs
+from beam_ingest.inputs.agglomeration import shard_files
+from beam_ingest.inputs.reading import read_shards
+from beam_ingest.kernels.parent import UnknownPartnerError, build_parent_chunk
+from beam_ingest.kernels.rows import hierarchy_cells, parent_cells
+from beam_ingest.kernels.state import Message, pack, unpack
+from beam_ingest.plan.regions import Region, chunks_of
+from beam_ingest.stages.coding import compress
+from beam_ingest.stages.payloads import address_payloads
+
+
+@dataclass
+class LayerSample:
+    """What the chunks of one layer of a region came to.
+
+    Attributes:
+      chunks: how many were built.
+      supervoxels: at layer 2, their supervoxels.
+      nodes: nodes made.
+      edges: edges read (layer 2) or received from children.
+      rows: new rows of the table.
+      cells: cells.
+      nbytes: bytes of row keys, qualifiers and values.
+      stored: bytes of those cells after compression, at layer 2.
+      roots: nodes without further edges, which become roots.
+      read: at layer 2, bytes of the input files.
+      grouped: at layer 2, bytes of raw agglomeration on their way to the blocks that need them.
+      sent_edges: edges that go on to the layer above.
+      leaving: those of them that leave the region.
+      sent_bytes: compressed bytes that go on to it.
+      largest: edges of the largest chunk.
+    """
+
+    chunks: int = 0
+    supervoxels: int = 0
+    nodes: int = 0
+    edges: int = 0
+    rows: int = 0
+    cells: int = 0
+    nbytes: int = 0
+    stored: int = 0
+    roots: int = 0
+    read: int = 0
+    grouped: int = 0
+    sent_edges: int = 0
+    leaving: int = 0
+    sent_bytes: int = 0
+    largest: int = 0
+
+
+@dataclass
+class RegionSample:
+    """What a region came to.
+
+    Attributes:
+      region: which one.
+      layers: the chunks of the region, by layer, from 2 up to its own.
+      around: the layer-2 chunks around it.
+    """
+
+    region: Region
+    layers: dict[int, LayerSample] = field(default_factory=dict)
+    around: LayerSample = field(default_factory=LayerSample)
+
+
+def measure(job: IngestJob, region: Region) -> RegionSample:
+    """Build a region.
+
+    Raises:
+      InputError: when a file cannot be right.
+      FileError: when one cannot be read.
+    """
+    return _Measuring(job, region).run()
+
+
+class _Measuring:
+    def __init__(self, job: IngestJob, region: Region) -> None:
+        self._job = job
+        self._grid = job.grid
+        self._builder = Builder(job)
+        self._found = RegionSample(region, {ATOMIC_LAYER: LayerSample()})
+        self._messages: dict[int, list[Message]] = defaultdict(list)
+
+    def run(self) -> RegionSample:
+        region, grid = self._found.region, self._grid
+        core, around = chunks_of(grid, region)
+        for coords, sample in ((core, self._found.layers[ATOMIC_LAYER]), (around, self._found.around)):
+            for some in _batches(as_coordinates(coords), 2 if self._job.raw else 1):
+                self._atomic(some, sample)
+        if self._job.raw:
+            self._raw(as_coordinates(core), self._found.layers[ATOMIC_LAYER])
+        for layer in range(ATOMIC_LAYER + 1, region.layer + 1):
+            messages, self._messages = self._messages, defaultdict(list)
+            sample = self._found.layers[layer] = LayerSample()
+            for chunk_id in sorted(messages):
+                self._parent(layer, chunk_id, messages.pop(chunk_id), sample)
+        return self._found
+
+    def _atomic(self, chunks: list[Coordinates], sample: LayerSample) -> None:
+        """Layer-2 chunks, read together."""
+        for coords, edges, components in read_inputs(self._job, chunks):
+            built = self._builder.atomic(coords, edges, components)
+            counts = built.counts
+            sample.chunks += 1
+            sample.supervoxels += counts.supervoxels
+            sample.edges += counts.edges
+            sample.largest = max(sample.largest, counts.supervoxels)
+            sample.read += sum(len(c) for c in (edges, components) if isinstance(c, bytes))
+            if sample is not self._found.around:
+                sample.stored += stored_bytes(built.cells)
+            self._count(sample, counts.nodes, counts.rows, built.cells)
+            sample.roots += sum(children.root_count for children in built.root_children)
+            self._send(built.messages, sample)
+
+    def _raw(self, chunks: list[Coordinates], sample: LayerSample) -> None:
+        """What there is to read and to group of the files that these chunks are the first of."""
+        dataset = self._job.dataset
+        assert dataset.agglomeration is not None
+        assert dataset.data_version is not None
+        shards = shard_files(self._grid, chunks, partial=False)
+        payloads = []
+        for opened in read_shards(self._grid, Folder(dataset.agglomeration), shards, dataset.data_version):
+            if opened.fault:
+                raise opened.fault.error
+            payloads += opened.payloads
+        sample.read = sum(len(payload.data) for payload in payloads)
+        sample.grouped = sum(len(packed) for _, packed in address_payloads(self._grid, payloads))
+
+    def _parent(self, layer: int, chunk_id: int, messages: list[Message], sample: LayerSample) -> None:
+        grid, region = self._grid, self._found.region
+        message = _named(Message.concatenate(messages))
+        try:
+            chunk = build_parent_chunk(grid, layer, chunk_id, message)
+        except UnknownPartnerError:
+            name = chunk_name(grid.chunk_coords(chunk_id))
+            raise InputError(
+                str(self._job.dataset.path),
+                name,
+                f"edges at layer {layer} that both chunks' files have",
+                "some that only one has",
+                "beam-ingest check names them",
+            ) from None
+        # Chunks around the region are built for their nodes' names.
+        counted = grid.ancestor(chunk_id, region.layer) == grid.chunk_id(region.layer, region.coords)
+        sample = sample if counted else LayerSample()
+        count = int(chunk.child_offsets.size) - 1
+        root = layer == grid.root_layer
+        parents = np.uint64(chunk_id + 1) + np.arange(0 if root else count, dtype=np.uint64)
+        cells = parent_cells(chunk_id, chunk, parents, self._job.graph_version)
+        sample.chunks += 1
+        sample.edges += message.own.size
+        sample.largest = max(sample.largest, message.own.size)
+        if root:  # its components are roots
+            roots = np.arange(1, count + 1, dtype=np.uint64)
+            cells = [*cells, *hierarchy_cells(roots, chunk.children, chunk.child_offsets)]
+            self._count(sample, count, count, cells)
+            return
+        self._count(sample, count, count + (1 if count else 0), cells)
+        sample.roots += int(chunk.dropped.size)
+        packed = [(grid.ancestor(chunk_id, layer + 1), data) for data in pack(chunk_id, False, chunk.state)]
+        for target, halo in chunk.halos:
+            packed += [(target, data) for data in pack(chunk_id, True, halo)]
+        self._send(packed, sample)
+
+    def _count(self, sample: LayerSample, nodes: int, rows: int, cells: Cells) -> None:
+        sample.nodes += nodes
+        sample.rows += rows
+        sample.cells += sum(column.keys.size for column in cells)
+        sample.nbytes += sum(column.nbytes for column in cells)
+
+    def _send(self, packed: Iterable[tuple[int, bytes]], sample: LayerSample) -> None:
+        for target, data in packed:
+            envelope = unpack(data)
+            if sample is not self._found.around:
+                sample.sent_bytes += len(compress(data))
+            if not envelope.halo:
+                sample.sent_edges += envelope.message.own.size
+                sample.leaving += int((envelope.message.cross_layer >= self._found.region.layer).sum())
+            if self._is_built(target):
+                self._messages[target].append(envelope.message)
+
+    def _is_built(self, chunk_id: int) -> bool:
+        """Whether all that a chunk is built from is read: it is in the region, or one around it."""
+        grid, region = self._grid, self._found.region
+        layer = grid.layer_of(chunk_id)
+        if layer > region.layer:
+            return False
+        own = np.array(grid.chunk_coords(chunk_id))
+        if layer == region.layer:
+            return bool((own == region.coords).all())
+        child = own >> (region.layer - 1 - layer)
+        apart = np.maximum(np.array(region.coords) * 2 - child, child - np.array(region.coords) * 2 - 1)
+        return int(np.maximum(apart, 0).sum()) <= 1
+
+
+def _named(message: Message) -> Message:
+    """A message in which partners that nobody around the region renames keep the names that they have."""
+    distinct: Ids = np.unique(message.partner)
+    order = np.argsort(message.old)
+    _, known = find(message.old[order], distinct)
+    unknown = distinct[~known]
+    return Message.concatenate([message, Message.make(old=unknown, new=unknown)])
+
+
+def _batches(chunks: list[Coordinates], shift: int) -> list[list[Coordinates]]:
+    """Chunks in the groups in which their files are read: those of one cube of 2^shift chunks along an axis."""
+    batches: dict[Coordinates, list[Coordinates]] = defaultdict(list)
+    for x, y, z in chunks:
+        batches[(x >> shift, y >> shift, z >> shift)].append((x, y, z))
+    return list(batches.values())
+
+
+def stored_bytes(cells: Cells) -> int:
+    """Bytes of cells after a compression like that of a table's files: keys and values of a column side by side."""
+    total = 0
+    for column in cells:
+        width, count = column.keys.itemsize, column.keys.size
+        if count == 0:
+            continue
+        keys = np.frombuffer(column.keys.tobytes(), np.uint8).reshape(count, width)
+        sizes = np.diff(column.offsets)
+        if (sizes == sizes[0]).all():
+            data = np.frombuffer(column.data, np.uint8).reshape(count, int(sizes[0]))
+            total += len(compress(np.concatenate([keys, data], axis=1).tobytes()))
+        else:
+            total += len(compress(keys.tobytes() + bytes(column.data)))
+    return total
