@@ -65,6 +65,7 @@ TYPED = {
     "README.md": ["sample", "check", "graph", "status", "verify", "", ""],
     "commands.md": ["sample", "check", "graph", "graph", "status", "verify", "failures", "chunk", "python"],
     "inputs.md": ["", "graph", "verify"],
+    "plan.md": ["sample", "plan", "plan"],
     "volumes.md": ["sample", "prepare", "graph", "verify"],
     "troubleshooting.md": [
         *("sample", "graph", "check", "graph", "failures", "chunk", "graph", "status", "graph", "verify"),

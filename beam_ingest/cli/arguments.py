@@ -40,7 +40,8 @@ COMMANDS = {
     ),
     "check": Command("check a dataset before a graph is built; writes nothing", takes_beam_options=True),
     "plan": Command(
-        "estimate time, memory and cost of a graph before it is built; writes nothing", takes_beam_options=True
+        "estimate time, memory and cost of a graph before it is built; writes nothing",
+        takes_beam_options=True,
     ),
     "status": Command("show how far each layer of a graph is built"),
     "failures": Command("list the chunks that could not be built, and why"),

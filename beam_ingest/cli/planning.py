@@ -123,7 +123,7 @@ def plan_of(plan: PlanJob, findings: PlanFindings, wishes: Wishes, prices: Price
             tally = findings.problems[kind]
             more = f" (and {count_of(tally.count - 1, 'more')})" if tally.count > 1 else ""
             raise BeamIngestError(
-                f"no plan: {tally.examples[0].line}{more}; beam-ingest check {job.dataset.path} shows every problem"
+                f"no plan: {tally.examples[0].line}{more}; beam-ingest check {job.dataset.path} lists all"
             )
     presence = plan.presence(findings)
     found = estimate(presence, findings.samples)
@@ -175,7 +175,10 @@ def lines_of(plan: Plan) -> list[str]:
     for name, value in made.estimates.items():
         show = shows.get(name, number_of)
         lines.append(f"{name.replace('_', ' '):<20}{show(value.expected):>14}   {spread(value, show)}")
-    lines += ["", f"{'layer':<7}{'chunks':>12}{'nodes':>12}{'edges':>12}{'edges/face':>12}{'largest':>12}{'memory':>10}"]
+    lines += [
+        "",
+        f"{'layer':<7}{'chunks':>12}{'nodes':>12}{'edges':>12}{'edges/face':>12}{'largest':>12}{'memory':>10}",
+    ]
     for layer, each in found.layers.items():
         density = "" if each.density is None else f"{each.density.expected:.2f}{'' if each.measured else '*'}"
         numbers = (each.nodes.expected, each.edges.expected)
@@ -185,7 +188,11 @@ def lines_of(plan: Plan) -> list[str]:
         )
     if not all(each.measured for each in found.layers.values()):
         lines.append("* fitted: a + b / span of the chunks, from the layers below")
-    lines += ["", f"machine type {made.machine_type}", f"{'nodes':>7}{'workers':>10}{'hours':>10}{'range':>16}   cost"]
+    lines += [
+        "",
+        f"machine type {made.machine_type}",
+        f"{'nodes':>7}{'workers':>10}{'hours':>10}{'range':>16}   cost",
+    ]
     for option in made.options:
         cost = "" if option.dollars is None else between(option.dollars, dollars)
         mark = "  <- cheapest in time" if option is made.best else ""

@@ -19,7 +19,7 @@ from beam_ingest.stages.machines import Workers
 CHUNK_MILLISECONDS = 2.3
 """CPU a layer-2 chunk, whatever is in it,"""
 SUPERVOXEL_MICROSECONDS = 0.95
-"""and for each supervoxel of it: together 3.3 us a supervoxel in chunks of 970, 1.1 us in chunks of 15,000."""
+"""and for each of its supervoxels: together 3.3 us a supervoxel in chunks of 970, 1.1 us of 15,000."""
 RAW_FACTOR = 3.0
 """Raw agglomeration takes so many times as much."""
 CELL_MICROSECONDS = 0.7
@@ -44,8 +44,8 @@ _SOURCES = {
     f"network; raw agglomeration {RAW_FACTOR:.0f} times as much a chunk and supervoxel (docs/performance.md)",
     "node_hours": f"{NODE_ROWS:,} rows a second a node with SSD, {LEAST_NODE_ROWS:,} at the least "
     "(https://cloud.google.com/bigtable/docs/performance)",
-    "storage_bytes": "the sample's cells, compressed with zstd; Bigtable's own compression is not documented, "
-    "so it may be nothing at all",
+    "storage_bytes": "the sample's cells, compressed with zstd; Bigtable's own compression is not "
+    "documented, and may be nothing at all",
     "memory": f"{PEAK_BYTES_PER_EDGE} bytes an edge, {PEAK_BYTES_PER_SUPERVOXEL} bytes a supervoxel "
     "(docs/scale.md)",
     "shuffled_bytes": f"compressed messages of the sample; Dataflow counts them {SHUFFLE_PASSES:.0f} times",
@@ -98,7 +98,7 @@ class Bill:
         return {
             "estimates": {name: value.as_dict() for name, value in self.estimates.items()},
             "machine_type": self.machine_type,
-            "options": [
+            "clusters": [
                 {
                     "nodes": option.nodes,
                     "workers": option.workers,
@@ -208,7 +208,10 @@ def _option(
     vcpus = workers * machine.vcpus
     computing, writing = estimates["vcpu_hours"] * (1 / vcpus), estimates["node_hours"] * (1 / nodes)
     hours = Range(
-        *(max(getattr(computing, end), getattr(writing, end)) + START_HOURS for end in ("low", "expected", "high"))
+        *(
+            max(getattr(computing, end), getattr(writing, end)) + START_HOURS
+            for end in ("low", "expected", "high")
+        )
     )
     dollars = None
     if prices is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from beam_ingest.format import table
 from beam_ingest.format.grid import ATOMIC_LAYER, as_coordinates
 from beam_ingest.kernels.root_ids import SHARDS
 from beam_ingest.kernels.rows import hierarchy_cells
@@ -113,12 +114,12 @@ class _Estimating:
     def run(self) -> Estimate:
         root = self._grid.root_layer
         densities = self._densities()
-        layers = {ATOMIC_LAYER: self._measured(ATOMIC_LAYER, None, {})}
+        layers = {ATOMIC_LAYER: self._measured(ATOMIC_LAYER)}
         for layer in range(BLOCK_LAYER, root + 1):
             density, measured = densities[layer]
             edges = density * self._presence.faces(layer - 1)
             if layer == BLOCK_LAYER and layer < root:
-                layers[layer] = self._measured(layer, density, {"edges": edges})
+                layers[layer] = self._measured(layer, density, edges)
             else:
                 layers[layer] = self._upper(layer, density, edges, measured)
         layers[root] = self._with_roots(layers[root])
@@ -194,15 +195,20 @@ class _Estimating:
         share = after / before
         return within(share, max(0.05, student(30) * np.sqrt(_CLUMPED * max(1 - share, 0.05) / before)))
 
-    def _measured(self, layer: int, density: Range | None, known: dict[str, Range]) -> LayerEstimate:
+    def _measured(
+        self, layer: int, density: Range | None = None, edges: Range | None = None
+    ) -> LayerEstimate:
         """Layer 2 or 3: what its chunks have is measured in all regions."""
-        whole = {name: self._whole(layer, name) for name in ("nodes", "edges", "rows", "cells", "nbytes")}
         largest = float(self._of(layer, "largest").max())
         room = Range(largest, largest, largest) if self._exact else Range(largest, largest * 1.2, largest * 2)
         return LayerEstimate(
             chunks=self._grid.chunk_count(layer),
-            **(whole | known),
-            shuffled=self._shuffled(layer, known.get("edges", Range.exact(0.0))),
+            nodes=self._whole(layer, "nodes"),
+            edges=self._whole(layer, "edges") if edges is None else edges,
+            rows=self._whole(layer, "rows"),
+            cells=self._whole(layer, "cells"),
+            nbytes=self._whole(layer, "nbytes"),
+            shuffled=self._shuffled(layer, edges or Range.exact(0.0)),
             largest=room,
             density=density,
         )
@@ -242,7 +248,7 @@ class _Estimating:
         return edges * within(each, 0.0 if self._exact else _MODEL / 2)
 
     def _largest(self, layer: int, density: Range, edges: Range) -> Range:
-        """Edges of the largest chunk of a layer above 3: its density on the faces of a full chunk's children."""
+        """Edges of the largest chunk of a layer above 3: the density, on the faces of a full chunk."""
         if self._exact or layer == self._grid.root_layer:
             most = float(self._of(layer, "largest").max(initial=0)) if self._exact else 0.0
             return Range.exact(most) if self._exact else edges
@@ -262,15 +268,19 @@ class _Estimating:
             single = single + within(share * edges, 0.0 if self._exact else _MODEL)
         one = np.ones(1, np.uint64)
         cells = hierarchy_cells(one, one, np.arange(2))
-        senders = min(single.expected, float(self._presence.chunks))
-        counters = round(SHARDS * (1 - (1 - 1 / SHARDS) ** senders))
+        # A counter for each shard that some chunk's nodes go to.
+        senders = self._presence.chunks + sum(self._grid.chunk_count(n) for n in range(BLOCK_LAYER, root + 1))
+        counters = round(SHARDS * (1 - (1 - 1 / SHARDS) ** min(single.expected, float(senders))))
+        counter = table.counter(table.root_counter_key(self._grid.chunk_id(root, (0, 0, 0)), SHARDS - 1), 1)
         return LayerEstimate(
             chunks=layer.chunks,
             nodes=layer.nodes + single,
             edges=layer.edges,
             rows=layer.rows + single + Range.exact(counters),
             cells=layer.cells + single * float(len(cells)) + Range.exact(counters),
-            nbytes=layer.nbytes + single * float(sum(c.nbytes for c in cells)),
+            nbytes=layer.nbytes
+            + single * float(sum(c.nbytes for c in cells))
+            + Range.exact(counters * counter.nbytes),
             shuffled=layer.shuffled + (layer.nodes + single) * _ROOT_BYTES,
             largest=layer.largest,
             density=layer.density,
@@ -298,5 +308,3 @@ def group_faces(bounds: tuple[int, int, int], layer: int) -> int:
         outside = min(2, max(0, -(-bounds[axis] // span) - 1))
         faces += (inside + outside) * area
     return faces
-
-

@@ -220,7 +220,7 @@ def _named(message: Message) -> Message:
 
 
 def _batches(chunks: list[Coordinates], shift: int) -> list[list[Coordinates]]:
-    """Chunks in the groups in which their files are read: those of one cube of 2^shift chunks along an axis."""
+    """Chunks in the groups in which their files are read: cubes of 2^shift chunks along an axis."""
     batches: dict[Coordinates, list[Coordinates]] = defaultdict(list)
     for x, y, z in chunks:
         batches[(x >> shift, y >> shift, z >> shift)].append((x, y, z))
@@ -228,7 +228,7 @@ def _batches(chunks: list[Coordinates], shift: int) -> list[list[Coordinates]]:
 
 
 def stored_bytes(cells: Cells) -> int:
-    """Bytes of cells after a compression like that of a table's files: keys and values of a column side by side."""
+    """Bytes of cells after compression, with keys and values of a column side by side as a table has them."""
     total = 0
     for column in cells:
         width, count = column.keys.itemsize, column.keys.size

@@ -73,8 +73,7 @@ class PlanDataset(beam.PTransform):  # type: ignore[misc]
         measured = (
             begin
             | "Then" >> beam.Impulse()
-            | "Choose"
-            >> beam.FlatMap(_choose, job, beam.pvalue.AsSingleton(whole)).with_output_types(bytes)
+            | "Choose" >> beam.FlatMap(_choose, job, beam.pvalue.AsSingleton(whole)).with_output_types(bytes)
             | "Spread regions" >> beam.Reshuffle()
             | "Measure" >> beam.Map(_measure, job).with_output_types(bytes)
         )

@@ -52,7 +52,7 @@ class Presence:
         return int(self.mask[self._box(layer, coords)].sum())
 
     def faces(self, layer: int) -> int:
-        """Faces of layer-2 chunks between two chunks of `layer`, from either side, that have files on both."""
+        """Faces of layer-2 chunks between chunks of `layer`, from either side, with files on both."""
         span = 1 << (layer - ATOMIC_LAYER)
         total = 0
         for axis in range(3):
@@ -98,7 +98,7 @@ def _pooled(mask: Mask) -> Mask:
     """Whether any of 2 x 2 x 2 chunks holds anything."""
     padded = np.pad(mask, [(0, n % 2) for n in mask.shape])
     x, y, z = (n // 2 for n in padded.shape)
-    pooled: Mask = padded.reshape(x, 2, y, 2, z, 2).any(axis=(1, 3, 5))
+    pooled: Mask = np.any(padded.reshape(x, 2, y, 2, z, 2), axis=(1, 3, 5))
     return pooled
 
 

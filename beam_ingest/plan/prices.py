@@ -1,7 +1,7 @@
 """List prices of Google Cloud, with the page that has them and the day on which they were noted.
 
-The table knows the regions below, whose list prices are the same. They are what one pays without a contract, in
-US dollars, and may have changed since: money is always shown with the day. Others come from a file
+The table knows the regions below, whose list prices are the same: what one pays without a contract, in US
+dollars. They may have changed since, so money is always shown with the day. Others come from a file
 (``--prices``), in the format of `read_prices`.
 """
 
@@ -108,11 +108,9 @@ def price_list(region: str, path: str | None = None) -> PriceList:
         return read_prices(path, region)
     if region not in REGIONS:
         raise ConfigError(
-            f"--region {region}: the price table has {', '.join(REGIONS)}; --prices FILE gives those of others"
+            f"--region {region}: the price table has {', '.join(REGIONS)}; --prices FILE gives others"
         )
-    listed = {
-        name: Price(name, _UNITS[name], price, page, DAY) for name, (price, page) in _LISTED.items()
-    }
+    listed = {name: Price(name, _UNITS[name], price, page, DAY) for name, (price, page) in _LISTED.items()}
     return PriceList(region, DAY, listed)
 
 
@@ -142,7 +140,9 @@ def read_prices(path: str, region: str) -> PriceList:
     given = {name: value for name, value in found.items() if name != "page"}
     if given.keys() != _UNITS.keys():
         differ = sorted(map(str, given.keys() ^ _UNITS.keys()))
-        raise ConfigError(f"{path}: {region}: expected {', '.join(_UNITS)}, found others in {', '.join(differ)}")
+        raise ConfigError(
+            f"{path}: {region}: expected {', '.join(_UNITS)}, found others in {', '.join(differ)}"
+        )
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
             raise ConfigError(f"{path}: {region}: {name}: expected US dollars, found {value}")

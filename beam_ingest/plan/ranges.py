@@ -34,9 +34,7 @@ class Range:
 
     def __mul__(self, other: Range | float) -> Range:
         factor = other if isinstance(other, Range) else Range.exact(other)
-        return Range(
-            self.low * factor.low, self.expected * factor.expected, self.high * factor.high
-        )
+        return Range(self.low * factor.low, self.expected * factor.expected, self.high * factor.high)
 
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
@@ -64,7 +62,7 @@ def ratio(amounts: Numbers, sizes: Numbers, known: float) -> Range:
     found = float(amounts.sum()) / total
     if known >= 1:
         return Range.exact(found)
-    count = np.count_nonzero(sizes)
+    count = int(np.count_nonzero(sizes))
     if count < 2:
         return within(found, _ALONE)
     residuals = (amounts - found * sizes)[sizes > 0]

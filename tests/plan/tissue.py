@@ -35,7 +35,7 @@ backend_client:
 
 
 def write_tissue(folder: Path, chunks: Coordinates, seed: int, half: bool = False) -> Path:
-    """Write a dataset of `chunks` chunks; with `half`, tissue fills only part of the volume, with a rough edge.
+    """Write a dataset of `chunks` chunks; with `half`, tissue fills only part of the volume, roughly.
 
     Returns:
       The path of dataset.yml.
