@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from beam_ingest.checks import listing
-from beam_ingest.cli.report import run_for_report
+from beam_ingest.cli.reporting import run_for_report
 from beam_ingest.cli.sizes import count_of, size
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.errors import BeamIngestError, ConfigError, EmptyInputError
