@@ -121,14 +121,14 @@ def write_sample(
       spec: what to write.
       progress: called with (steps done, steps in all) after each step; a chunk takes three.
       processes: how many work on it; the default is one per CPU, but no more than are worth it.
-      overwrite: replace a sample that is there, whole or not; a graph of it stays.
+      overwrite: replace a sample that is there; a graph of it stays. A half-written one is always replaced.
 
     Raises:
       ConfigError: when the folder is not empty, or holds something else than a sample.
       OSError: when it cannot be written.
     """
     root = Path(resolve_local(str(directory)))
-    if overwrite:
+    if overwrite or _is_half_written(root):
         _remove_sample(root)
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         advice = ", or add --overwrite" if (root / _MARK).exists() else ""
@@ -159,6 +159,11 @@ def write_sample(
         (root / _VOLUMES_FILE).write_text(_volumes_yml(spec))
     size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     return SampleCounts(chunk_count, *total, bytes=size)
+
+
+def _is_half_written(root: Path) -> bool:
+    """Whether an earlier run was interrupted: the dataset file is written last."""
+    return (root / _MARK).is_file() and not (root / "dataset.yml").exists()
 
 
 def _remove_sample(root: Path) -> None:

@@ -55,6 +55,23 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
         write_sample(tmp_path / "notes.txt", SampleSpec())
 
 
+def test_a_half_written_sample_is_replaced_and_a_whole_one_kept(tmp_path: Path) -> None:
+    spec = SampleSpec(chunks=(2, 1, 1), chunk_size=(8, 8, 8))
+
+    def interrupt(done: int, total: int) -> None:
+        if done == total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_sample(tmp_path / "cut", spec, interrupt, processes=1)
+    assert any((tmp_path / "cut").iterdir())
+    write_sample(tmp_path / "cut", spec, processes=1)
+    write_sample(tmp_path / "whole", spec, processes=1)
+    assert files.digests(tmp_path / "cut") == files.digests(tmp_path / "whole")
+    with pytest.raises(ConfigError, match="name another one for the sample, or add --overwrite"):
+        write_sample(tmp_path / "cut", spec, processes=1)
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
