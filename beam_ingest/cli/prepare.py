@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from beam_ingest.cli.importing import importing
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from beam_ingest.dataset import Dataset
     from beam_ingest.stages.progress import LayerStatus
     from beam_ingest.volumes.job import PrepareJob
+
+
+_INDENT = " " * 15
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,14 +48,16 @@ def _chunks(job: PrepareJob) -> str:
 
 def _print_summary(job: PrepareJob, place: str, layers: list[LayerStatus], seconds: float) -> None:
     """What was made, and where it is."""
-    from beam_ingest.volumes.totals import read_totals
+    from beam_ingest.volumes.coherence import LabelTotals
+    from beam_ingest.volumes.totals import read_label_totals, read_totals
 
     source = job.dataset
     with job.open_store() as store:
-        totals = read_totals(store)
+        totals, labels = read_totals(store), read_label_totals(store) or LabelTotals()
     print(f"prepared {source.path} in {seconds:.1f} s")
     print(f"  chunks       {layers[0].done:,}; {_chunks(job)}")
-    print(f"  pieces       {totals.pieces:,} of supervoxels, {totals.alone:,} of them touch nothing")
+    print(f"  supervoxels  {labels.supervoxels:,}, {labels.without_neighbour:,} of them without a neighbour")
+    print(f"  pieces       {totals.pieces:,}, {totals.alone:,} of them touch nothing")
     for name, count, area in (
         ("in chunks", totals.in_chunk, totals.in_chunk_area),
         ("cut", totals.cross_chunk, totals.cross_chunk_area),
@@ -62,6 +68,11 @@ def _print_summary(job: PrepareJob, place: str, layers: list[LayerStatus], secon
         print(f"  several      {totals.mixed:,} pieces have several labels: the most frequent counts")
     if totals.unmapped:
         print(f"  unmapped     {totals.unmapped:,} pieces have the agglomerated label 0")
+    if labels.incoherent:
+        print(f"  apart        {labels.incoherent:,} agglomerated labels do not cohere: no contacts connect")
+        named = ", ".join(f"{label} ({parts} parts)" for label, parts in labels.examples)
+        more = ", ..." if labels.incoherent > len(labels.examples) else ""
+        print(fill(f"their pieces: {named}{more}", 100, initial_indent=_INDENT, subsequent_indent=_INDENT))
     print(f"  written      {size(totals.nbytes)}")
     print(f"  EDGES        {source.edges}")
     print(f"  COMPONENTS   {source.components}")

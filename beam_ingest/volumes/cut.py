@@ -23,6 +23,7 @@ class CutChunk:
 
     Attributes:
       ids: of its pieces, shape (n,), uint64, ascending.
+      sources: their source labels, shape (n,), uint64.
       agglomerated: their agglomerated labels, shape (n,), uint64.
       inside: contacts between them, by number.
       mixed: pieces whose voxels have several agglomerated labels.
@@ -30,6 +31,7 @@ class CutChunk:
     """
 
     ids: Ids
+    sources: Ids
     agglomerated: Ids
     inside: Contacts
     mixed: int
@@ -39,7 +41,7 @@ class CutChunk:
         """As bytes, for `decode`."""
         inside = self.inside
         counts = np.array([self.mixed, self.nbytes], "<i8")
-        columns = (self.ids, self.agglomerated, inside.first, inside.second, inside.area)
+        columns = (self.ids, self.sources, self.agglomerated, inside.first, inside.second, inside.area)
         blobs = [counts.tobytes(), *(column.astype("<u8").tobytes() for column in columns)]
         return pack_blobs([*blobs, inside.affinity.astype("<f4").tobytes()])
 
@@ -47,10 +49,10 @@ class CutChunk:
     def decode(cls, data: bytes) -> CutChunk:
         """The chunk that `encode` packed."""
         counts, *columns, affinity = (blob or b"" for blob in unpack_blobs(data))
-        ids, agglomerated, first, second, area = (np.frombuffer(column, "<u8") for column in columns)
+        ids, sources, agglomerated, first, second, area = (np.frombuffer(column, "<u8") for column in columns)
         mixed, nbytes = np.frombuffer(counts, "<i8").tolist()
         inside = Contacts(first, second, area, np.frombuffer(affinity, "<f4"))
-        return cls(ids, agglomerated, inside, mixed, nbytes)
+        return cls(ids, sources, agglomerated, inside, mixed, nbytes)
 
 
 class Cutter:

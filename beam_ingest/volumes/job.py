@@ -22,6 +22,7 @@ from beam_ingest.volumes.choose import choose
 from beam_ingest.volumes.outputs import MARK, check_free, output_places, remove_outputs
 from beam_ingest.volumes.source import Extent, Triple, read_extent, volumes_of
 from beam_ingest.volumes.tables import read_table
+from beam_ingest.volumes.totals import read_label_totals
 from beam_ingest.volumes.watershed import storage_block, watershed_info
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ class PrepareJob(StageJob):
     def top(self) -> int:
         """Files are written for chunks of layer 2 alone."""
         return ATOMIC_LAYER
+
+    @property
+    def joins(self) -> bool:
+        """Whether anything says which supervoxels are one object."""
+        volumes = volumes_of(self.dataset)
+        return bool(volumes.segmentation or volumes.equivalences)
+
+    def is_finished(self, store: Store) -> bool:
+        """Whether every chunk is done, and the labels of all are counted."""
+        return super().is_finished(store) and read_label_totals(store) is not None
 
     @property
     def block(self) -> Triple:

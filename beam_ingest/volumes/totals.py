@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
@@ -9,12 +10,16 @@ import numpy as np
 from beam_ingest.format.grid import Ids
 from beam_ingest.format.table import Cells, ColumnName, single
 from beam_ingest.inputs.edges import ChunkEdges, Edges
+from beam_ingest.stages.coding import compress, decompress
 from beam_ingest.stages.progress import AFTER_DIGITS
 from beam_ingest.stores import Store
+from beam_ingest.volumes.coherence import ChunkLabels, LabelTotals
 
 _PREFIX = b"beam_ingest/prepared/"
 _TOTALS = ColumnName("0", b"totals")
+_LABELS = ColumnName("0", b"labels")
 _CHECKSUM = ColumnName("0", b"checksum")
+_LABELS_KEY = _PREFIX + b"labels"
 
 
 @dataclass(frozen=True)
@@ -68,16 +73,18 @@ class Totals:
             nbytes=nbytes,
         )
 
-    def cells(self, chunk_id: int, checksum: int) -> Cells:
+    def cells(self, chunk_id: int, labels: ChunkLabels, checksum: int) -> Cells:
         """The row of a chunk.
 
         Args:
           chunk_id: the chunk.
+          labels: what it says of labels.
           checksum: of its files: a resume with other input is noticed by it.
         """
         key = _PREFIX + b"%020d" % chunk_id
         return [
             single(_TOTALS, key, np.array(astuple(self), "<i8").tobytes()),
+            single(_LABELS, key, compress(labels.encode())),
             single(_CHECKSUM, key, checksum.to_bytes(4, "little")),
         ]
 
@@ -88,6 +95,24 @@ def read_totals(store: Store) -> Totals:
     for _, row in store.read_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS):
         total += Totals(*np.frombuffer(row[_TOTALS].value, "<i8").tolist())
     return total
+
+
+def read_chunk_labels(store: Store, chunks: list[int]) -> Iterator[ChunkLabels]:
+    """What chunks that are done say of labels."""
+    rows = store.read_rows([_PREFIX + b"%020d" % chunk for chunk in chunks])
+    for _, row in sorted(rows.items()):
+        yield ChunkLabels.decode(decompress(row[_LABELS].value))
+
+
+def write_label_totals(store: Store, totals: LabelTotals, timestamp: int) -> None:
+    """Keep what all chunks together say of labels."""
+    store.write([single(_LABELS, _LABELS_KEY, totals.encode())], timestamp)
+
+
+def read_label_totals(store: Store) -> LabelTotals | None:
+    """What was kept; None if the labels are not counted yet."""
+    row = store.read_rows([_LABELS_KEY]).get(_LABELS_KEY)
+    return None if row is None else LabelTotals.decode(row[_LABELS].value)
 
 
 def _lower(edges: Edges) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from itertools import product
 
 import numpy as np
@@ -14,6 +15,7 @@ from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 from beam_ingest.volumes.agglomerate import LabelTable, most_frequent
 from beam_ingest.volumes.assemble import assemble_components, assemble_edges
+from beam_ingest.volumes.coherence import SHOWN, ChunkLabels, LabelTotals, chunk_labels, label_totals
 from beam_ingest.volumes.contacts import Affinities, Pieces, contacts_within, find_pieces
 from beam_ingest.volumes.faces import Crossings, Plane, crossings
 from tests.graphs import pinky256
@@ -38,6 +40,7 @@ class Cut:
         self.mixed = self.alone = 0
         self.edges: dict[Coords, ChunkEdges] = {}
         self.components: dict[Coords, Mapping] = {}
+        self.labels: list[tuple[int, ChunkLabels]] = []
         inside, across = {}, {}
         shape = [-(-n // c) for n, c in zip(supervoxels.shape, size, strict=True)]
         for coords in product(*map(range, shape)):
@@ -65,6 +68,14 @@ class Cut:
             self.components[coords] = assemble_components(
                 self.ids[coords], self.agglomerated[coords], across[coords]
             )
+            said = chunk_labels(
+                self.ids[coords],
+                self.pieces[coords].labels,
+                self.agglomerated[coords],
+                self.edges[coords].in_chunk,
+                across[coords],
+            )
+            self.labels += ChunkLabels.decode(said.encode()).shards(3).items()
 
     def _plane(self, coords: Coords, axis: int, upper: bool, affinities: Affinities | None = None) -> Plane:
         pieces, ids, labels = self.pieces[coords], self.ids[coords], self.agglomerated[coords]
@@ -81,6 +92,30 @@ class Cut:
         values = zip(edges.areas.tolist(), edges.affinities.tolist(), strict=True)
         assert len(set(pairs)) == len(pairs)
         return dict(zip(pairs, values, strict=True))
+
+
+def expected_labels(expected: Expected) -> LabelTotals:
+    """By walking from piece to piece of one label."""
+    sources = {label for _, label in expected.pieces}
+    touching = {piece[1] for a, b in expected.area if a[1] != b[1] for piece in (a, b)}
+    parts: Counter[int] = Counter()
+    beside = defaultdict(set)
+    for a, b in expected.area:
+        if expected.pieces[a] == expected.pieces[b]:
+            beside[a].add(b)
+            beside[b].add(a)
+    seen: set[Piece] = set()
+    for piece, label in expected.pieces.items():
+        if piece not in seen and label:
+            parts[label] += 1
+            waiting = [piece]
+            while waiting:
+                at = waiting.pop()
+                if at not in seen:
+                    seen.add(at)
+                    waiting += beside[at]
+    apart = sorted((label, count) for label, count in parts.items() if count > 1)
+    return LabelTotals(len(sources), len(sources - touching), len(apart), tuple(apart[:SHOWN]))
 
 
 def assert_expected(cut: Cut, expected: Expected, scale: float | None) -> None:
@@ -113,6 +148,8 @@ def assert_expected(cut: Cut, expected: Expected, scale: float | None) -> None:
             for pair, (area, mean) in rows.items():
                 assert seen[chunk][kind][pair][0] == area
                 assert seen[chunk][kind][pair][1] == pytest.approx(mean, rel=1e-6)
+    shards = [[said for shard, said in cut.labels if shard == number] for number in range(3)]
+    assert sum((label_totals(said) for said in shards if said), LabelTotals()) == expected_labels(expected)
     for chunk, mapping in cut.components.items():
         around = {b for a, b in expected.area if a[0] == chunk} | {
             a for a, b in expected.area if b[0] == chunk
