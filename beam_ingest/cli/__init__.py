@@ -18,8 +18,11 @@ from beam_ingest.interrupt import during_imports
 
 # Google's libraries say this on every start on an older Python; it is not ours to tell.
 warnings.filterwarnings("ignore", "You are using a .*Python version", FutureWarning)
-_BEAM = ("apache_beam", "google.cloud.dataflow")
-"""What the extra `beam` installs."""
+_EXTRAS = {
+    "beam": ("apache_beam", "google.cloud.dataflow"),
+    "view": ("matplotlib", "neuroglancer", "orjson", "starlette", "uvicorn"),
+}
+"""What the extras install."""
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -36,10 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BeamIngestError as error:
             status = _failed(str(error), error.exit_status)
         except ModuleNotFoundError as error:
-            if not (error.name or "").startswith(_BEAM):
+            extra = next((e for e, names in _EXTRAS.items() if (error.name or "").startswith(names)), None)
+            if extra is None:
                 raise
             lacking = f"this command needs {error.name}, which is not installed"
-            status = _failed(f"{lacking}: pip install 'beam-ingest[beam]'", 2)
+            status = _failed(f"{lacking}: pip install 'beam-ingest[{extra}]'", 2)
         except MemoryError:
             status = _failed("out of memory; use a machine with more memory", 1)
         except SystemExit as end:  # of --help and --version

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from beam_ingest.errors import BeamIngestError
-from beam_ingest.format.grid import SUPERVOXEL_LAYER, Ids
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
 from beam_ingest.view.bounds import ChunkBox, chunks_touched, parse_bounds
 from beam_ingest.view.graph_info import Served
 
@@ -77,6 +77,15 @@ class Ask:
         if not _DIGITS.fullmatch(text) or not SUPERVOXEL_LAYER <= int(text) <= top:
             raise bad(f"stop_layer: expected a layer from {SUPERVOXEL_LAYER} to {top}, found {text[:40]!r}")
         return int(text)
+
+    def start_layer(self, default: int) -> int:
+        """The layer that meshes are taken from, from the query or, as cloud-volume sends it, the body."""
+        content = self.json() if self.body else {}
+        told = content.get("start_layer") if isinstance(content, dict) else None
+        layer = self.query.get("start_layer", default if told is None else told)
+        if not isinstance(layer, int | str) or not _DIGITS.fullmatch(str(layer)):
+            raise bad("start_layer: expected the number of a layer")
+        return max(int(layer), ATOMIC_LAYER)
 
     def box(self) -> ChunkBox | None:
         """The chunks that the bounds touch; None without bounds."""

@@ -16,7 +16,9 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import Folder, local_path
 from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coordinates
+from beam_ingest.view.mesh_fragments import ServedMeshes, find_meshes
 
+_MESH_KEYS = ("mesh", "mesh_metadata")
 API_VERSIONS = (0, 1)
 """Versions of PyChunkedGraph's API that are answered."""
 
@@ -34,6 +36,7 @@ class Served:
       built: the timestamp of the graph's cells, microseconds since 1970.
       watershed: URL of the watershed.
       image: URL of the volume of images, or None.
+      meshes: the graph's meshes, or None.
     """
 
     graph_id: str
@@ -44,6 +47,7 @@ class Served:
     built: int
     watershed: str
     image: str | None = None
+    meshes: ServedMeshes | None = None
 
     @property
     def voxels(self) -> Coordinates:
@@ -75,6 +79,9 @@ def describe(graph_id: str, dataset: Dataset, grid: ChunkGrid, built: int, image
     watershed = read_info(dataset.watershed)
     scale = watershed["scales"][0]
     x, y, z = scale.get("voxel_offset", (0, 0, 0))
+    meshes = find_meshes(dataset.watershed, grid)
+    if meshes is None:  # clients would ask for them
+        watershed = {key: value for key, value in watershed.items() if key not in _MESH_KEYS}
     layers = range(SUPERVOXEL_LAYER, grid.root_layer + 1)
     graph = {
         "chunk_size": list(dataset.chunk_size),
@@ -100,6 +107,7 @@ def describe(graph_id: str, dataset: Dataset, grid: ChunkGrid, built: int, image
         built=built,
         watershed=dataset.watershed,
         image=image,
+        meshes=meshes,
     )
 
 
