@@ -30,7 +30,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(STAGE),--stage=$(STAGE)) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run test lint types tests test-fast test-slow prism flink bench bench-sink settings image constraints template rollback run-dataflow status cancel clean docs
+.PHONY: help install run view test lint types tests test-fast test-slow prism flink bench bench-sink settings image constraints template rollback run-dataflow status cancel clean docs
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -47,6 +47,9 @@ $(VENV)/installed: pyproject.toml beam_ingest/version.py
 
 run: $(SAMPLE)/dataset.yml ## Write a sample dataset and build its graph
 	@$(BIN)/beam-ingest graph sample_graph "$(SAMPLE)/dataset.yml" --overwrite
+
+view: install ## Look at the sample's graph in Neuroglancer, after make run [ARGS=--no-browser]
+	@$(BIN)/beam-ingest view sample_graph "$(SAMPLE)/dataset.yml" $(ARGS)
 
 $(SAMPLE)/dataset.yml: $(VENV)/installed
 	@$(BIN)/beam-ingest sample "$(SAMPLE)" --overwrite

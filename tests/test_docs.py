@@ -7,6 +7,7 @@ import doctest
 import importlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ TYPED = {
     "commands.md": ["sample", "check", "graph", "graph", "status", "verify", "failures", "chunk", "python"],
     "inputs.md": ["", "graph", "verify"],
     "plan.md": ["sample", "plan", "plan"],
+    "view.md": ["sample", "graph", "view", "view", ""],
     "volumes.md": ["sample", "prepare", "graph", "verify"],
     "troubleshooting.md": [
         *("sample", "graph", "check", "graph", "failures", "chunk", "graph", "status", "graph", "verify"),
@@ -85,7 +87,10 @@ def test_pages_run_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: py
             ran.append("")
             continue
         for words in lines(block):
-            if words[0] == "beam-ingest":
+            if words[:2] == ["beam-ingest", "view"]:
+                view(words[2:])
+                ran.append("view")
+            elif words[0] == "beam-ingest":
                 assert main([*words[1:], *(SMALL if words[1] == "sample" else [])]) == 0, words
                 ran.append(words[1])
             elif words[0] == "python":
@@ -97,6 +102,16 @@ def test_pages_run_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: py
     assert not [left for left in tmp_path.iterdir() if not is_ignored(left.name)]
     if name == "inputs.md":
         assert decompress(read_cells(Path("my_tiny/graph.sqlite"))) == build(TINY, 3)
+
+
+def view(words: list[str]) -> None:
+    """Run the one command that does not end by itself until it says where it is, and end it."""
+    command = [sys.executable, "-m", "beam_ingest", "view", *words, "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "://" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
 
 
 def is_ignored(folder: str) -> bool:
