@@ -45,14 +45,23 @@ $(VENV)/installed: pyproject.toml beam_ingest/version.py
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[beam,test]'
 	@touch $@
 
-run: $(SAMPLE)/dataset.yml ## Write a sample dataset and build its graph
+run: $(SAMPLE)/$(if $(VOLUMES),volumes,dataset).yml ## Write a sample dataset and build its graph; VOLUMES=1 begins with two volumes
+ifdef VOLUMES
+	@$(BIN)/beam-ingest prepare "$(SAMPLE)/volumes.yml" --overwrite
+	@$(BIN)/beam-ingest graph sample_graph "$(SAMPLE)/volumes.yml" --overwrite
+	@$(BIN)/beam-ingest verify sample_graph "$(SAMPLE)/volumes.yml"
+else
 	@$(BIN)/beam-ingest graph sample_graph "$(SAMPLE)/dataset.yml" --overwrite
+endif
 
 view: install ## Look at the sample's graph in Neuroglancer, after make run [ARGS=--no-browser]
 	@$(BIN)/beam-ingest view sample_graph "$(SAMPLE)/dataset.yml" $(ARGS)
 
 $(SAMPLE)/dataset.yml: $(VENV)/installed
 	@$(BIN)/beam-ingest sample "$(SAMPLE)" --overwrite
+
+$(SAMPLE)/volumes.yml: $(VENV)/installed
+	@$(BIN)/beam-ingest sample "$(SAMPLE)" --volumes --overwrite
 
 test: lint types tests ## Check everything: style, types and the whole test suite
 
@@ -154,7 +163,8 @@ $(VENV)/docs-installed: $(VENV)/installed
 clean: ## Remove what was made here
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@if test -e "$(SAMPLE)/.beam-ingest-sample"; then \
-		cd "$(SAMPLE)" && rm -rf agg components edges ws .scratch dataset.yml graph.sqlite graph.sqlite-* && \
+		cd "$(SAMPLE)" && rm -rf agg components edges ws volumes prepared .scratch dataset.yml volumes.yml \
+			graph.sqlite graph.sqlite-* graph.sqlite.prepared graph.sqlite.prepared-* && \
 		rm .beam-ingest-sample && cd - >/dev/null && { rmdir "$(SAMPLE)" 2>/dev/null || \
 		echo "kept in $(SAMPLE), as beam-ingest sample did not write it: $$(ls -A "$(SAMPLE)")"; }; \
 	elif test -e "$(SAMPLE)"; then echo "$(SAMPLE) is left as it is: beam-ingest sample did not make it"; fi

@@ -54,6 +54,27 @@ def test_clean_removes_a_sample_and_its_graph(tmp_path: Path) -> None:
     assert not sample.exists()
 
 
+def test_run_may_begin_with_volumes(tmp_path: Path) -> None:
+    said = make(tmp_path, "--dry-run", "run", "VOLUMES=1").stdout
+    words = [line.split("beam-ingest ", 1)[1].split()[0] for line in said.splitlines()]
+    assert words == ["sample", "prepare", "graph", "verify"]
+
+
+@pytest.mark.slow
+def test_clean_removes_what_comes_of_volumes(tmp_path: Path) -> None:
+    folder = tmp_path / "sample"
+    options = ("--volumes", "--chunks", "2", "2", "2", "--chunk-size", "16", "16", "16")
+    assert main(["sample", str(folder), *options]) == 0
+    done = make(tmp_path, "run", "VOLUMES=1")  # the sample is there
+    assert done.returncode == 0, done.stderr
+    assert "matches its inputs" in done.stdout
+    again = make(tmp_path, "run", "VOLUMES=1")  # and so is what came of it
+    assert again.returncode == 0, again.stderr
+    done = make(tmp_path, "clean")
+    assert done.returncode == 0, done.stderr
+    assert not folder.exists()
+
+
 def test_clean_of_a_sample_keeps_and_names_the_rest(tmp_path: Path) -> None:
     sample = tmp_path / "sample"
     sample.mkdir()
