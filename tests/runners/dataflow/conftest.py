@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from beam_ingest.runners import flex
 from testing.emulator import Emulator
 from tests.runners.dataflow.clusters import ClustersProxy
 from tests.runners.dataflow.gcloud import Gcloud, gcloud_environment, require_gcloud
@@ -76,3 +77,18 @@ def settings(tmp_path: Path) -> Path:
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(SETTINGS))
     return path
+
+
+@pytest.fixture
+def cloud(
+    storage: StorageEmulator,
+    dataflow: DataflowEndpoint,
+    clusters: ClustersProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> DataflowEndpoint:
+    """Everything a launch talks to, also from within this process."""
+    monkeypatch.setenv(flex.ENDPOINT, f"{dataflow.url}/")
+    monkeypatch.setattr(flex, "_LOOK_SECONDS", 0.01)
+    for name, value in storage.environment.items():
+        monkeypatch.setenv(name, value)
+    return dataflow
