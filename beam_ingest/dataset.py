@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,10 @@ DATA_VERSIONS = (2, 3, 4)
 _SECTIONS = ("data_source", "graph_config", "ingest_config", "backend_client", "volumes")
 _UNSTORED = ("view",)
 """Sections that say how to look at a graph: no fact of what is built, so a resume does not compare them."""
-_OTHERS = ("mesh_config", "meshing_config", "meshing", "l2cache_config", "l2cache", "cave_config", "cave")
+STAGE_SECTIONS = {"l2cache_config": ("table_id", "cv_path")}
+"""Sections of stages that come after the graph, and the keys of them that are ours: the graph is the same
+whatever they say, and other programs may have keys of their own there."""
+_OTHERS = ("mesh_config", "meshing_config", "meshing", "l2cache", "cave_config", "cave")
 """Sections for other programs that read the same file; accepted and left alone."""
 _DATA_SOURCE = ("EDGES", "COMPONENTS", "WATERSHED", "DATA_VERSION", "CV_MIP")
 _GRAPH_CONFIG = (
@@ -108,6 +111,7 @@ class Dataset:
       volumes: what EDGES, COMPONENTS and WATERSHED are made from, or None.
       image: URL of the volume of images that is shown beside a graph, or None.
       unchosen: keys of graph_config that `prepare` chooses, and has not chosen yet: chunk_size is 0 then.
+      stage_sections: what stands under the names of STAGE_SECTIONS, not yet checked.
     """
 
     path: str
@@ -131,6 +135,7 @@ class Dataset:
     volumes: Volumes | None = None
     image: str | None = None
     unchosen: tuple[str, ...] = ()
+    stage_sections: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Dataset:
@@ -161,7 +166,9 @@ class Dataset:
           ConfigError: naming the file, the key, what it should hold and what it holds.
         """
         content = document.parse(text, path)
-        file = Section(path, "", content, (*_SECTIONS, *_UNSTORED, *_OTHERS), required=True, foreign=_OTHERS)
+        foreign = (*STAGE_SECTIONS, *_OTHERS)
+        names = (*_SECTIONS, *_UNSTORED, *foreign)
+        file = Section(path, "", content, names, required=True, foreign=foreign)
         source = file.section("data_source", _DATA_SOURCE, required=True)
         left_open = CHOICES if content.get("volumes") else ()
         graph = file.section("graph_config", _GRAPH_CONFIG, required=not left_open)
@@ -200,7 +207,25 @@ class Dataset:
             volumes=_volumes(file) if "volumes" in content else None,
             image=file.section("view", _VIEW).url("IMAGE", None),
             unchosen=unchosen,
+            stage_sections=_stage_sections(content),
         )
+
+    def stage_section(self, name: str) -> Section:
+        """The section of a stage that comes after the graph, with the keys that STAGE_SECTIONS names.
+
+        Raises:
+          ConfigError: when it is not there, or is no mapping.
+        """
+        if name not in self.stage_sections:
+            raise ConfigError(f"{self.path}: the section {name} is missing")
+        return Section(self.path, name, self.stage_sections[name], STAGE_SECTIONS[name])
+
+    def difference(self, before: str) -> tuple[str, str, str] | None:
+        """The first key of what makes a graph that the text `before` of another file has otherwise.
+
+        With what each says of it; None if they make the same graph.
+        """
+        return document.difference(before, self.text, self.path, tuple(STAGE_SECTIONS))
 
     def missing_keys(self, raw: bool) -> list[str]:
         """One line for each input that the dataset file must name and does not."""
@@ -272,8 +297,20 @@ def _volumes(file: Section) -> Volumes:
 
 def _stored_text(content: Mapping[str, Any]) -> str:
     """What is kept of a checked file."""
-    kept = {key: _without_secrets(value) for key, value in content.items() if key in _SECTIONS}
-    return document.dump(kept)
+    kept = {key: value for key, value in content.items() if key in _SECTIONS}
+    return document.dump(_without_secrets(kept | _stage_sections(content)))
+
+
+def _stage_sections(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of stages, without keys of other programs."""
+    found = {}
+    for name, keys in STAGE_SECTIONS.items():
+        section = content.get(name)
+        if isinstance(section, dict):
+            found[name] = {key: value for key, value in section.items() if key in keys}
+        elif section is not None:
+            found[name] = section
+    return found
 
 
 def _without_secrets(value: Any) -> Any:

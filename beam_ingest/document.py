@@ -45,9 +45,19 @@ def dump(content: Any) -> str:
     return str(yaml.safe_dump(content, sort_keys=True, allow_unicode=True))
 
 
-def difference(before: str, after: str, path: str) -> tuple[str, str, str] | None:
-    """The first key that two documents disagree on, as ``section.key``, and what each says of it."""
-    was, now = (dict(_leaves(parse(text, path))) for text in (before, after))
+def difference(
+    before: str, after: str, path: str, without: tuple[str, ...] = ()
+) -> tuple[str, str, str] | None:
+    """The first key that two documents disagree on, as ``section.key``, and what each says of it.
+
+    Args:
+      before: a document, as `dump` wrote it.
+      after: another one.
+      path: for messages.
+      without: sections that may differ.
+    """
+    contents = (parse(text, path).items() for text in (before, after))
+    was, now = (dict(_leaves({k: v for k, v in some if k not in without})) for some in contents)
     for key in [*was, *(key for key in now if key not in was)]:
         said = [dump(values[key]) if key in values else None for values in (was, now)]
         if said[0] != said[1]:

@@ -28,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Verify a graph; 1 when it differs from its inputs."""
     with importing():
-        from beam_ingest import document
         from beam_ingest.cli.place import graph_place
         from beam_ingest.cli.reporting import run_for_report
         from beam_ingest.cli.temporary import report_folder, temporary_folder
@@ -50,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         if is_local(options):
             options.setdefault("direct_num_workers", default_workers(job.grid))
-        changed = document.difference(job.manifest.dataset, dataset.text, dataset.path)
+        changed = dataset.difference(job.manifest.dataset)
         if changed:
             key, was, now = changed
             print(f"note: the graph was built with {key} {was}, not {now}", file=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from beam_ingest import document
 from beam_ingest.arrays import Ids
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import StoreError
@@ -33,7 +32,7 @@ def read_finished_graph(
     """
     manifest = read_graph(store, graph_id)
     place = f"{store.place}: graph {graph_id}"
-    differs = document.difference(manifest.dataset, dataset.text, dataset.path)
+    differs = dataset.difference(manifest.dataset)
     if differs is None and manifest.chunks != grid.chunks:
         differs = ("a grid of chunks", str(manifest.chunks), str(grid.chunks))
     if differs is not None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from beam_ingest import document
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, StoreError
 from beam_ingest.format import table
@@ -109,7 +108,7 @@ def check_resumable(job: StageJob, store: Store) -> Manifest:
             f"{store.place}: the dataset in its manifest cannot be read: {error}; "
             "--overwrite builds the graph from scratch"
         ) from None
-    differs = document.difference(before, job.dataset.text, where)
+    differs = job.dataset.difference(before)
     if differs is not None:
         key, was, now = differs
         raise _begun_otherwise(store, f"{key} {was}, not {now} as in {where}")
