@@ -25,10 +25,13 @@ DATA_VERSIONS = (2, 3, 4)
 _SECTIONS = ("data_source", "graph_config", "ingest_config", "backend_client", "volumes")
 _UNSTORED = ("view",)
 """Sections that say how to look at a graph: no fact of what is built, so a resume does not compare them."""
-STAGE_SECTIONS = {"l2cache_config": ("table_id", "cv_path")}
+STAGE_SECTIONS = {
+    "l2cache_config": ("table_id", "cv_path"),
+    "mesh_config": ("dir", "mip", "max_layer", "max_error", "minishard_bits", "dynamic_mesh_dir"),
+}
 """Sections of stages that come after the graph, and the keys of them that are ours: the graph is the same
 whatever they say, and other programs may have keys of their own there."""
-_OTHERS = ("mesh_config", "meshing_config", "meshing", "l2cache", "cave_config", "cave")
+_OTHERS = ("meshing_config", "meshing", "l2cache", "cave_config", "cave")
 """Sections for other programs that read the same file; accepted and left alone."""
 _DATA_SOURCE = ("EDGES", "COMPONENTS", "WATERSHED", "DATA_VERSION", "CV_MIP")
 _GRAPH_CONFIG = (

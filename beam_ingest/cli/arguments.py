@@ -35,6 +35,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "graph": Command("build a graph", takes_beam_options=True, is_stage=True),
+    "mesh": Command("mesh a finished graph", takes_beam_options=True, is_stage=True),
     "prepare": Command(
         "make edges, components and a watershed of volumes", takes_beam_options=True, is_stage=True
     ),

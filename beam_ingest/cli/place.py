@@ -8,6 +8,7 @@ from pathlib import Path
 from beam_ingest.cli.options import DEFAULT_SETTINGS
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
+from beam_ingest.meshes.places import named_meshes
 from beam_ingest.runners.settings import Settings, names_store
 from beam_ingest.stores import store_url
 from beam_ingest.stores.names import check_table
@@ -46,12 +47,14 @@ def worker_of(arguments: argparse.Namespace, place: str) -> str | None:
 
 
 def graph_place(arguments: argparse.Namespace, dataset: Dataset) -> str:
-    """URL of the store of the graph that the arguments name.
+    """URL of the store of the graph, or of what another stage made of it, that the arguments name.
 
     Raises:
       ConfigError: when neither ``--store``, the dataset file nor the settings say where it is.
     """
-    return store_url(dataset, arguments.graph_id, place_option(arguments, dataset))
+    option = place_option(arguments, dataset)
+    found = named_meshes(dataset, arguments.graph_id, option)
+    return found or store_url(dataset, arguments.graph_id, option)
 
 
 def bigtable_place(arguments: argparse.Namespace, settings: Settings) -> str:

@@ -128,6 +128,20 @@ class MeshFolder:
         except Exception as error:
             raise FileError(f"{self.path(name)}: cannot be written: {first_line(error)}") from error
 
+    def remove(self, name: str) -> None:
+        """Remove a file.
+
+        Raises:
+          FileError: when it cannot be removed.
+        """
+        try:
+            if self._local is not None:
+                (self._local / name).unlink()
+            else:
+                self._files().delete(name)
+        except Exception as error:
+            raise FileError(f"{self.path(name)}: cannot be removed: {first_line(error)}") from error
+
     def remove_all(self) -> None:
         """Remove the folder, if it is there.
 
@@ -136,7 +150,8 @@ class MeshFolder:
         """
         try:
             if self._local is not None:
-                shutil.rmtree(self._local, ignore_errors=False) if self._local.is_dir() else None
+                if self._local.is_dir():
+                    shutil.rmtree(self._local)
             else:
                 files = self._files()
                 files.delete(files.list())

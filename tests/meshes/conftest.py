@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from beam_ingest.cli import main
 from tests.graphs import ingest, pinky256
+from tests.meshes.datasets import make_graph
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,23 @@ def pinky_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
     assert ingest(folder / "dataset.yml", folder / "graph.sqlite") == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset file of a small graph ``g`` without meshes, not to be changed."""
+    return make_graph(tmp_path_factory.mktemp("small") / "small")
+
+
+@pytest.fixture(scope="session")
+def small_meshes(small_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with meshes, made undisturbed in one go; not to be changed."""
+    folder = shutil.copytree(small_graph.parent, tmp_path_factory.mktemp("meshed") / "small")
+    assert main(["mesh", "g", str(folder / small_graph.name)]) == 0
+    return folder / small_graph.name
+
+
+@pytest.fixture
+def dataset(small_graph: Path, tmp_path: Path) -> Path:
+    """A copy of the small graph, in a folder of the test's own."""
+    return shutil.copytree(small_graph.parent, tmp_path / "small") / small_graph.name

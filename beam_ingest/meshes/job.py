@@ -1,0 +1,238 @@
+"""One job of ``mesh``: from a finished graph and its watershed to shard files of meshes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import ConfigError, StoreError
+from beam_ingest.format import table
+from beam_ingest.format.grid import ATOMIC_LAYER
+from beam_ingest.inputs.voxels import WatershedVoxels
+from beam_ingest.inputs.watershed import chunk_grid, read_watershed
+from beam_ingest.meshes.build import mesh_space
+from beam_ingest.meshes.config import MeshConfig, read_config
+from beam_ingest.meshes.meta_row import MetaRowError, with_meshes
+from beam_ingest.meshes.outputs import (
+    check_free,
+    library_versions,
+    remove_shards,
+    write_folder_info,
+    write_watershed_info,
+)
+from beam_ingest.meshes.places import mesh_name, mesh_url
+from beam_ingest.meshes.quantisation import MOST_BITS, MeshSpace
+from beam_ingest.stages import progress
+from beam_ingest.stages.finished import read_finished_graph
+from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.manifest import OptionTypes
+from beam_ingest.stores import Store, open_store
+from beam_ingest.stores.base import Cell
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+_VOXELS_OF_A_GRAPHS_CHUNK = 10_000
+"""Voxels whose surfaces take as long as a chunk of a graph does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshJob(StageJob):
+    """The job that meshes a graph; further attributes as of `StageJob`.
+
+    Its `graph_id` is the name of its own table, which keeps progress.
+
+    Attributes:
+      graph: id of the graph.
+      graph_store: URL of its table.
+      graph_built: when the job began that built it: meshes are finished from the graph they were begun with.
+      config: how it is meshed.
+      space: where chunks are at the level that is meshed.
+    """
+
+    stage: ClassVar[str] = "mesh"
+    noun: ClassVar[str] = "meshes"
+    option_types: ClassVar[OptionTypes] = {
+        "test": bool,
+        "graph": str,
+        "graph_built": str,
+        "dir": str,
+        "mip": int,
+        "max_layer": int,
+        "max_error": float,
+        "minishard_bits": str,
+        "dynamic_mesh_dir": str,
+        "zmesh": str,
+        "DracoPy": str,
+    }
+
+    graph: str
+    graph_store: str
+    graph_built: str
+    config: MeshConfig
+    space: MeshSpace
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What changes the meshes, for the manifest."""
+        config = self.config
+        return {
+            "test": self.test,
+            "graph": self.graph,
+            "graph_built": self.graph_built,
+            "dir": config.dir,
+            "mip": config.mip,
+            "max_layer": config.max_layer,
+            "max_error": config.max_error,
+            "minishard_bits": config.bits_text,
+            "dynamic_mesh_dir": config.dynamic_mesh_dir,
+            **library_versions(),
+        }
+
+    @property
+    def top(self) -> int:
+        """Nodes of higher layers get no meshes."""
+        return self.config.max_layer
+
+    @property
+    def last(self) -> int:
+        """The highest layer that this job meshes."""
+        return min(self.top, ATOMIC_LAYER + 1) if self.test else self.top
+
+    @property
+    def weight(self) -> int:
+        """By the voxels of a chunk."""
+        return 1 + int(np.prod(self.space.block)) // _VOXELS_OF_A_GRAPHS_CHUNK
+
+    def check_files(self, store: Store, overwrite: bool) -> None:
+        """Refuse meshes that are there already, and a watershed that cannot be written."""
+        check_free(self.dataset, self.config, overwrite)
+
+    def make_ready(self, store: Store) -> None:
+        """Remove what an earlier run wrote, and write the info of the folder.
+
+        Shard files go when the new table is there, and not before: a table that marks chunks as done must not
+        outlive their files. Servers are told last of meshes, and first that there are none.
+        """
+        if not progress.read_layer(store, self.grid, ATOMIC_LAYER).done:
+            with open_store(self.graph_store) as graph:
+                self._write_meta(graph, None)
+            remove_shards(self.dataset, self.config)
+        write_folder_info(self.dataset, self.config)
+
+    def is_finished(self, store: Store) -> bool:
+        """Whether every chunk is done, and servers are told."""
+        if not super().is_finished(store):
+            return False
+        if self.test:
+            return True
+        with open_store(self.graph_store) as graph:
+            value = read_meta(graph).value
+            return value == with_meshes(value, self.mesh_data)
+
+    @property
+    def mesh_data(self) -> dict[str, object]:
+        """What servers find in the meta row; as PyChunkedGraph's own meshing leaves it."""
+        return {
+            "max_layer": self.config.max_layer,
+            "mip": self.config.mip,
+            "max_error": self.config.max_error,
+            "dir": self.config.dir,
+            "verify": True,
+            "initial_ts": self.timestamp / 1_000_000,
+            "dynamic_mesh_dir": self.config.dynamic_mesh_dir,
+        }
+
+    def tell_servers(self) -> None:
+        """Name the meshes in the watershed's info and then in the graph's meta row.
+
+        Raises:
+          FileError: when the info cannot be written.
+          StoreError: when the row cannot be, or the graph was edited meanwhile.
+        """
+        write_watershed_info(self.dataset, self.config, self.space.largest_bin)
+        with open_store(self.graph_store) as graph:
+            read_finished_graph(graph, self.graph, self.dataset, self.grid, self.test)
+            self._write_meta(graph, self.mesh_data)
+
+    def _write_meta(self, graph: Store, data: dict[str, object] | None) -> None:
+        before = read_meta(graph)
+        value = with_meshes(before.value, data)
+        if value == before.value:
+            return
+        # In the cell's own place: it stays the graph's, with the graph's time.
+        graph.write([table.single(table.META, table.META_KEY, value)], before.timestamp)
+        if read_meta(graph).value != value:
+            raise StoreError(
+                f"{graph.place}: row meta: expected what was just written, found another value: another "
+                "program has changed it; --resume tries again"
+            )
+
+    def build(self, begin: beam.Pipeline | beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the stages of meshing, without a name around them."""
+        from beam_ingest.meshes.transform import build_meshes
+
+        return build_meshes(begin, self)
+
+
+def read_meta(graph: Store) -> Cell:
+    """The meta row of a graph.
+
+    Raises:
+      StoreError: when there is none, or it is not one that meshes can be added to.
+    """
+    row = graph.read_rows([table.META_KEY]).get(table.META_KEY, {})
+    if table.META not in row:
+        raise StoreError(f"{graph.place}: row meta: expected the graph's description, found none")
+    cell = row[table.META]
+    try:
+        with_meshes(cell.value, None)
+    except MetaRowError as error:
+        raise StoreError(f"{graph.place}: row meta: {error}") from None
+    return cell
+
+
+def make_mesh_job(graph_id: str, dataset: Dataset, graph_store: str, *, test: bool = False) -> MeshJob:
+    """Make the job that meshes a graph. Graph and volume are checked; nothing is written.
+
+    Args:
+      graph_id: the graph.
+      dataset: the dataset file, with the section ``mesh_config``.
+      graph_store: URL of the graph's table, as `beam_ingest.store_url` gives it.
+      test: mesh only the eight chunks at the centre, and their parent.
+
+    Raises:
+      ConfigError: when the section or the volume is not as it should be.
+      StoreError: when the graph is not there, not complete, edited, or another dataset's.
+    """
+    grid = chunk_grid(dataset, read_watershed(dataset.watershed))
+    config = read_config(dataset, grid)
+    watershed = WatershedVoxels(dataset.watershed, config.mip)
+    space = mesh_space(watershed, dataset.chunk_size)
+    bits = space.at(config.max_layer, (0, 0, 0)).bits
+    if bits > MOST_BITS:
+        raise ConfigError(
+            f"{dataset.path}: mesh_config.max_layer: expected a layer whose chunks take up to "
+            f"{MOST_BITS} bits an axis, found {config.max_layer}, of {bits} bits"
+        )
+    with open_store(graph_store) as store:
+        manifest = read_finished_graph(store, graph_id, dataset, grid, test)
+        read_meta(store)
+    built = datetime.fromtimestamp(manifest.timestamp / 1_000_000, timezone.utc)
+    return MeshJob(
+        graph_id=mesh_name(graph_id),
+        dataset=dataset,
+        grid=grid,
+        resolution=watershed.resolution,
+        store=mesh_url(dataset, graph_id, graph_store),
+        test=test,
+        graph=graph_id,
+        graph_store=graph_store,
+        graph_built=built.isoformat(timespec="milliseconds"),
+        config=config,
+        space=space,
+    )
