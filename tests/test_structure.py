@@ -20,7 +20,7 @@ FLOORS = (
     ("dataset",),
     ("inputs", "stores"),
     ("kernels", "stages"),
-    ("reader", "sample", "ingest", "verify", "volumes"),
+    ("reader", "sample", "ingest", "verify", "volumes", "l2cache"),
     ("meshes",),
     ("checks", "runners", "view"),
     ("plan",),

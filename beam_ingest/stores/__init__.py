@@ -10,7 +10,7 @@ from beam_ingest.files import PlaceError, folder_of, resolve_local
 from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
 from beam_ingest.stores.names import bigtable_url, check_table
 
-__all__ = ["Cell", "Row", "Store", "StoredCell", "WriteReport", "open_store", "store_url"]
+__all__ = ["Cell", "Row", "Store", "StoredCell", "WriteReport", "open_store", "store_url", "table_url"]
 
 _FORMS = "sqlite:PATH or bigtable:PROJECT/INSTANCE"
 
@@ -35,16 +35,10 @@ def store_url(dataset: Dataset, graph_id: str, option: str | None = None, app_pr
       ConfigError: when nothing says where, the form is unknown, or Bigtable takes no such names.
     """
     if option is not None:
-        kind, _, given = option.partition(":")
-        project, _, instance = given.partition("/")
-        if kind == "sqlite" and given:
-            try:
-                return f"sqlite:{resolve_local(given)}"
-            except PlaceError as error:
-                raise ConfigError(f"--store {option}: expected {error.expected}") from None
-        if kind != "bigtable" or not project or not instance or "/" in instance:
-            raise ConfigError(f"--store {option}: expected {_FORMS}")
-    elif dataset.backend_type == "sqlite":
+        if option.startswith("bigtable:"):
+            check_table(graph_id, dataset.id_prefix)
+        return table_url(option, dataset.id_prefix + graph_id, app_profile)
+    if dataset.backend_type == "sqlite":
         path = dataset.backend_config.get("PATH")
         if not isinstance(path, str) or not path:
             raise ConfigError(f"{dataset.path}: backend_client.CONFIG: the key PATH is missing")
@@ -59,6 +53,30 @@ def store_url(dataset: Dataset, graph_id: str, option: str | None = None, app_pr
         raise ConfigError(f"{dataset.path}: no backend_client; add --store {_FORMS}")
     check_table(graph_id, dataset.id_prefix)
     return bigtable_url(project, instance, dataset.id_prefix + graph_id, app_profile)
+
+
+def table_url(option: str, table: str, app_profile: str = "", name: str = "--store") -> str:
+    """The URL of a table in a place that was given by hand.
+
+    Args:
+      option: the place, ``sqlite:PATH`` or ``bigtable:PROJECT/INSTANCE``.
+      table: its name in Bigtable.
+      app_profile: of Bigtable; "" for the instance's default.
+      name: of the option, for messages.
+
+    Raises:
+      ConfigError: when the place has another form, or Bigtable takes no such names.
+    """
+    kind, _, given = option.partition(":")
+    if kind == "sqlite" and given:
+        try:
+            return f"sqlite:{resolve_local(given)}"
+        except PlaceError as error:
+            raise ConfigError(f"{name} {option}: expected {error.expected}") from None
+    project, _, instance = given.partition("/")
+    if kind != "bigtable" or not project or not instance or "/" in instance:
+        raise ConfigError(f"{name} {option}: expected {_FORMS}")
+    return bigtable_url(project, instance, table, app_profile)
 
 
 def _bigtable_setting(dataset: Dataset, key: str) -> str:

@@ -1,0 +1,161 @@
+"""One job of ``l2cache``: from a finished graph and its watershed to a table of attributes."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from beam_ingest.dataset import Dataset
+from beam_ingest.errors import ConfigError
+from beam_ingest.format.grid import ATOMIC_LAYER
+from beam_ingest.format.table import Cells
+from beam_ingest.inputs.voxels import Triple, WatershedVoxels
+from beam_ingest.inputs.watershed import chunk_grid, read_watershed
+from beam_ingest.l2cache.cells import meta_cells
+from beam_ingest.stages.finished import read_finished_graph
+from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.manifest import OptionTypes
+from beam_ingest.stores import open_store, store_url, table_url
+from beam_ingest.stores.names import TABLE, bigtable_url
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+SECTION = "l2cache_config"
+"""The section of the dataset file."""
+L2CACHE = "l2cache"
+"""The stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2CacheJob(StageJob):
+    """The job that fills a cache table; further attributes as of `StageJob`.
+
+    Its `graph_id` is the name of the table, ``table_id`` of the dataset file.
+
+    Attributes:
+      graph: id of the graph.
+      graph_store: URL of its table.
+      graph_built: when the job began that built it; a cache is finished from the graph it was begun with.
+      cv_path: the volume that servers read, as the dataset file names it.
+      shape: voxels of a chunk at the level that is read.
+    """
+
+    stage: ClassVar[str] = L2CACHE
+    noun: ClassVar[str] = "L2 cache"
+    option_types: ClassVar[OptionTypes] = {"test": bool, "graph": str, "graph_built": str, "cv_path": str}
+
+    graph: str
+    graph_store: str
+    graph_built: str
+    cv_path: str
+    shape: Triple
+
+    @property
+    def top(self) -> int:
+        """Rows are those of layer-2 nodes."""
+        return ATOMIC_LAYER
+
+    def first_cells(self) -> Cells:
+        """The meta and version rows, which servers read."""
+        return meta_cells(self.graph, self.cv_path, self.timestamp)
+
+    def build(self, begin: beam.Pipeline | beam.pvalue.PBegin) -> beam.PCollection:
+        """Apply the stages of the cache, without a name around them."""
+        from beam_ingest.l2cache.transform import build_l2cache
+
+        return build_l2cache(begin, self)
+
+
+def make_l2cache_job(
+    graph_id: str,
+    dataset: Dataset,
+    graph_store: str,
+    cache_store: str | None = None,
+    *,
+    test: bool = False,
+) -> L2CacheJob:
+    """Make the job that fills the cache of a graph. Graph and volume are checked; nothing is written.
+
+    Args:
+      graph_id: the graph.
+      dataset: the dataset file, with the section ``l2cache_config``.
+      graph_store: URL of the graph's table, as `beam_ingest.store_url` gives it.
+      cache_store: where the cache goes, ``sqlite:PATH`` or ``bigtable:PROJECT/INSTANCE``; None for beside
+        the graph.
+      test: compute only the eight chunks at the centre.
+
+    Raises:
+      ConfigError: when the section or the volume is not as it should be.
+      StoreError: when the graph is not there, not complete, edited, or another dataset's.
+    """
+    place = cache_url(dataset, graph_id, graph_store, cache_store)
+    grid = chunk_grid(dataset, read_watershed(dataset.watershed))
+    watershed = WatershedVoxels(dataset.watershed, dataset.cv_mip)
+    with open_store(graph_store) as store:
+        manifest = read_finished_graph(store, graph_id, dataset, grid, test)
+    return L2CacheJob(
+        graph_id=cache_name(dataset),
+        dataset=dataset,
+        grid=grid,
+        resolution=watershed.resolution,
+        store=place,
+        test=test,
+        graph=graph_id,
+        graph_store=graph_store,
+        graph_built=_moment(manifest.timestamp),
+        cv_path=dataset.stage_section(SECTION).text("cv_path"),
+        shape=watershed.chunk_size(dataset.chunk_size),
+    )
+
+
+def cache_name(dataset: Dataset) -> str:
+    """The name of the cache's table.
+
+    Raises:
+      ConfigError: when the dataset file does not name one, or it cannot be one.
+    """
+    section = dataset.stage_section(SECTION)
+    name: str = section.text("table_id")
+    if not re.fullmatch(TABLE, name):
+        section.wrong("table_id", "up to 50 letters, digits, '_', '-' and '.', the name of a Bigtable table")
+    return name
+
+
+def cache_url(dataset: Dataset, graph_id: str, graph_store: str, option: str | None = None) -> str:
+    """Where the cache of a graph is: where `option` (``--cache-store``) says, or else beside the graph.
+
+    Raises:
+      ConfigError: when the dataset file does not name it, the option has another form, or the graph is there.
+    """
+    name = cache_name(dataset)
+    kind, _, place = graph_store.partition(":")
+    if kind == "sqlite":
+        folder, profile = place.rpartition("/")[0], ""
+        beside = f"sqlite:{folder}/{name}.sqlite"
+    else:
+        project, instance, _, *profiles = place.split("/")
+        profile = "".join(profiles)
+        beside = bigtable_url(project, instance, name, profile)
+    url = beside if option is None else table_url(option, name, profile, "--cache-store")
+    if url == graph_store or name in (graph_id, dataset.id_prefix + graph_id):
+        raise ConfigError(
+            f"{dataset.path}: {SECTION}.table_id: expected another table than that of graph {graph_id}, "
+            f"found {name}, in {url}"
+        )
+    return url
+
+
+def find_cache(dataset: Dataset, graph_id: str, store: str | None, cache_store: str | None) -> str:
+    """URL of the cache of a graph; arguments as the command's options have them."""
+    if cache_store is not None and dataset.backend_type is None and store is None:
+        return table_url(cache_store, cache_name(dataset), "", "--cache-store")
+    return cache_url(dataset, graph_id, store_url(dataset, graph_id, store), cache_store)
+
+
+def _moment(timestamp: int) -> str:
+    """A timestamp in microseconds, for people and to the millisecond."""
+    seconds = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(timestamp // 1_000_000))
+    return f"{seconds}.{timestamp // 1000 % 1000:03d} UTC"

@@ -1,0 +1,96 @@
+"""The voxel that stands for a node: deep inside it, and near its centre. Pure numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_ingest.arrays import Indices, group_starts
+from beam_ingest.l2cache.runs import Floats, Numbers, Shape, coordinates, find_runs, slabs
+
+
+def representatives(
+    flat: Numbers,
+    shape: Shape,
+    distance: npt.NDArray[np.float32],
+    deepest: Indices,
+    means: Floats,
+    scale: Floats,
+) -> Indices:
+    """The voxel of each node with the highest ``distance * (1 - away / farthest)``.
+
+    `away` is how far a voxel is from the mean of the node's voxels, `farthest` the largest of these. Of
+    several such voxels it is the one nearest to the boundary, then the first in C order.
+
+    Args:
+      flat: number of the node at each voxel of the chunk, in Fortran order, shape (x * y * z,).
+      shape: of the chunk.
+      distance: from each voxel to the boundary of its node, in nanometres, shape (x * y * z,); what is
+        behind the point does not count.
+      deepest: the largest distance of each node, shape (n + 1,), that of background first.
+      means: mean coordinates of the voxels of each node, shape (3, n).
+      scale: size of a voxel in nanometres, shape (3,).
+
+    Returns:
+      Voxels in the chunk, shape (n, 3), int64.
+    """
+    weights = _Weights(means, scale)
+    count = means.shape[1]
+    # A weight is at most the distance, so a voxel can only win where that is above a weight known already:
+    # that of the middle of any run.
+    bound = np.zeros(count + 1)
+    middles = []
+    for slab in slabs(shape):
+        runs = find_runs(flat, slab, shape)
+        for ends in (runs.first, runs.last):
+            np.maximum.at(weights.farthest, runs.node, weights.away(runs.node, ends))
+        middle = runs.first.copy()
+        middle[0] += runs.sizes // 2
+        whole = distance[slab.begin + runs.starts + runs.sizes // 2].astype(np.int32)
+        # Weights wait until the farthest is known; few runs go as deep as their node does.
+        deep = np.flatnonzero((runs.node > 0) & (2 * whole >= deepest[runs.node]))
+        middles.append((runs.node[deep], middle[:, deep], whole[deep]))
+    for node, middle, whole in middles:
+        np.maximum.at(bound, node, weights.of(node, middle, whole))
+    least = np.ceil(bound).astype(np.int32)
+    least[0] = np.iinfo(np.int32).max
+    best = np.full(count + 1, -np.inf)
+    kept = []
+    for slab in slabs(shape):
+        voxels, whole = flat[slab.begin : slab.end], distance[slab.begin : slab.end].astype(np.int32)
+        at = np.flatnonzero(whole >= least[voxels])
+        node, depth, coords = voxels[at].astype(np.int64), whole[at], coordinates(at + slab.begin, shape)
+        weight = weights.of(node, coords, depth)
+        np.maximum.at(best, node, weight)
+        good = np.flatnonzero(weight == best[node])
+        kept.append((node[good], weight[good], depth[good], coords[:, good]))
+    node, weight, depth, coords = (np.concatenate(parts, axis=-1) for parts in zip(*kept, strict=True))
+    good = np.flatnonzero(weight == best[node])
+    x, y, z = coords[:, good]
+    order = good[np.lexsort((z, y, x, depth[good], node[good]))]
+    return coords[:, order[group_starts(node[order])]].T.astype(np.int64)
+
+
+class _Weights:
+    """Weights of voxels.
+
+    Attributes:
+      farthest: the largest distance of each node from its mean, shape (n + 1,); to be filled first.
+    """
+
+    def __init__(self, means: Floats, scale: Floats) -> None:
+        self._means = np.concatenate([np.zeros((3, 1)), means], axis=1)
+        self._scale = scale[:, None]
+        self.farthest = np.zeros(self._means.shape[1])
+
+    def away(self, node: Indices, coords: Floats) -> Floats:
+        """Distances of voxels at `coords`, shape (3, m), from the means of nodes `node`, shape (m,)."""
+        steps = (coords - self._means[:, node]) * self._scale
+        squares: Floats = (steps * steps).sum(axis=0)
+        return np.sqrt(squares)
+
+    def of(self, node: Indices, coords: Floats, depth: npt.NDArray[np.int32]) -> Floats:
+        """Weights of voxels of a given depth, shape (m,)."""
+        spread = np.where(self.farthest[node] > 0, self.farthest[node], 1)
+        weights: Floats = depth * (1 - self.away(node, coords) / spread)
+        return weights
