@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from beam_ingest.errors import GraphExistsError as GraphExistsError
     from beam_ingest.errors import InputChangedError as InputChangedError
     from beam_ingest.errors import InputError as InputError
+    from beam_ingest.errors import NodeNotFoundError as NodeNotFoundError
     from beam_ingest.errors import RunError as RunError
     from beam_ingest.errors import StoreError as StoreError
     from beam_ingest.errors import SubmitError as SubmitError
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
     from beam_ingest.inputs.edges import Edges as Edges
     from beam_ingest.inputs.edges import read_edges as read_edges
     from beam_ingest.inputs.edges import write_edges as write_edges
+    from beam_ingest.l2cache.job import L2CacheJob as L2CacheJob
+    from beam_ingest.l2cache.job import make_l2cache_job as make_l2cache_job
+    from beam_ingest.l2cache.reader import L2CacheReader as L2CacheReader
+    from beam_ingest.l2cache.reader import open_l2cache as open_l2cache
     from beam_ingest.reader import CrossEdges as CrossEdges
     from beam_ingest.reader import GraphReader as GraphReader
     from beam_ingest.reader import Groups as Groups
-    from beam_ingest.reader import NodeNotFoundError as NodeNotFoundError
     from beam_ingest.reader import open_graph as open_graph
     from beam_ingest.runners.run import run_job as run_job
     from beam_ingest.sample import SampleSpec as SampleSpec
@@ -51,7 +55,7 @@ _MODULES = {
     "dataset": ("Dataset",),
     "errors": (
         "BeamIngestError", "ChunksFailedError", "ConfigError", "EmptyInputError", "GraphExistsError",
-        "InputChangedError", "InputError", "RunError", "StoreError", "SubmitError",
+        "InputChangedError", "InputError", "NodeNotFoundError", "RunError", "StoreError", "SubmitError",
     ),
     "files": ("FileError",),
     "format.grid": ("ChunkGrid",),
@@ -59,7 +63,9 @@ _MODULES = {
     "ingest.pipeline.ingest_graph": ("IngestGraph",),
     "inputs.components": ("Mapping", "read_components", "write_components"),
     "inputs.edges": ("ChunkEdges", "Edges", "read_edges", "write_edges"),
-    "reader": ("CrossEdges", "GraphReader", "Groups", "NodeNotFoundError", "open_graph"),
+    "l2cache.job": ("L2CacheJob", "make_l2cache_job"),
+    "l2cache.reader": ("L2CacheReader", "open_l2cache"),
+    "reader": ("CrossEdges", "GraphReader", "Groups", "open_graph"),
     "runners.run": ("run_job",),
     "sample": ("SampleSpec", "write_sample"),
     "stages.progress": ("read_status",),

@@ -52,6 +52,10 @@ class StoreError(BeamIngestError):
     """The store cannot be opened, read or written (full disk, read-only, not a graph)."""
 
 
+class NodeNotFoundError(BeamIngestError):
+    """The graph, or the cache, does not have a node that was asked for."""
+
+
 class GraphExistsError(StoreError):
     """The graph exists already and neither ``--resume`` nor ``--overwrite`` was asked for."""
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from beam_ingest.arrays import Indices
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import BeamIngestError, StoreError
+from beam_ingest.errors import NodeNotFoundError, StoreError
 from beam_ingest.format import table
 from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coordinates, Coords, Ids
 from beam_ingest.format.table import ColumnName
@@ -24,10 +24,6 @@ from beam_ingest.stores import Store, open_store, store_url
 Missing: TypeAlias = Literal["raise", "zero"]
 """What to do about ids that the graph does not have: raise an error that names one, or give 0 for them."""
 _BATCH = 10_000
-
-
-class NodeNotFoundError(BeamIngestError):
-    """The graph does not have a node that was asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from beam_ingest.cli.options import DEFAULT_SETTINGS
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
+from beam_ingest.l2cache.places import named_cache
 from beam_ingest.meshes.places import named_meshes
 from beam_ingest.runners.settings import Settings, names_store
 from beam_ingest.stores import store_url
@@ -53,7 +54,8 @@ def graph_place(arguments: argparse.Namespace, dataset: Dataset) -> str:
       ConfigError: when neither ``--store``, the dataset file nor the settings say where it is.
     """
     option = place_option(arguments, dataset)
-    found = named_meshes(dataset, arguments.graph_id, option)
+    name = arguments.graph_id
+    found = named_cache(dataset, name, option) or named_meshes(dataset, name, option)
     return found or store_url(dataset, arguments.graph_id, option)
 
 

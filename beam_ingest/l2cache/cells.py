@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,9 @@ import numpy.typing as npt
 from beam_ingest.arrays import Ids
 from beam_ingest.format import table
 from beam_ingest.format.table import Cells, Column, ColumnName
-from beam_ingest.l2cache.attributes import Attributes
+
+if TYPE_CHECKING:
+    from beam_ingest.l2cache.attributes import Attributes
 
 Values: TypeAlias = npt.NDArray[Any]
 

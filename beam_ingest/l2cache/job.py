@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import ConfigError
 from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.format.table import Cells
 from beam_ingest.inputs.voxels import Triple, WatershedVoxels
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.l2cache.cells import meta_cells
+from beam_ingest.l2cache.places import L2CACHE, SECTION, cache_name, cache_url
 from beam_ingest.stages.finished import read_finished_graph
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import OptionTypes
-from beam_ingest.stores import open_store, store_url, table_url
-from beam_ingest.stores.names import TABLE, bigtable_url
+from beam_ingest.stores import open_store
 
 if TYPE_CHECKING:
     import apache_beam as beam
-
-SECTION = "l2cache_config"
-"""The section of the dataset file."""
-L2CACHE = "l2cache"
-"""The stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,50 +102,6 @@ def make_l2cache_job(
         cv_path=dataset.stage_section(SECTION).text("cv_path"),
         shape=watershed.chunk_size(dataset.chunk_size),
     )
-
-
-def cache_name(dataset: Dataset) -> str:
-    """The name of the cache's table.
-
-    Raises:
-      ConfigError: when the dataset file does not name one, or it cannot be one.
-    """
-    section = dataset.stage_section(SECTION)
-    name: str = section.text("table_id")
-    if not re.fullmatch(TABLE, name):
-        section.wrong("table_id", "up to 50 letters, digits, '_', '-' and '.', the name of a Bigtable table")
-    return name
-
-
-def cache_url(dataset: Dataset, graph_id: str, graph_store: str, option: str | None = None) -> str:
-    """Where the cache of a graph is: where `option` (``--cache-store``) says, or else beside the graph.
-
-    Raises:
-      ConfigError: when the dataset file does not name it, the option has another form, or the graph is there.
-    """
-    name = cache_name(dataset)
-    kind, _, place = graph_store.partition(":")
-    if kind == "sqlite":
-        folder, profile = place.rpartition("/")[0], ""
-        beside = f"sqlite:{folder}/{name}.sqlite"
-    else:
-        project, instance, _, *profiles = place.split("/")
-        profile = "".join(profiles)
-        beside = bigtable_url(project, instance, name, profile)
-    url = beside if option is None else table_url(option, name, profile, "--cache-store")
-    if url == graph_store or name in (graph_id, dataset.id_prefix + graph_id):
-        raise ConfigError(
-            f"{dataset.path}: {SECTION}.table_id: expected another table than that of graph {graph_id}, "
-            f"found {name}, in {url}"
-        )
-    return url
-
-
-def find_cache(dataset: Dataset, graph_id: str, store: str | None, cache_store: str | None) -> str:
-    """URL of the cache of a graph; arguments as the command's options have them."""
-    if cache_store is not None and dataset.backend_type is None and store is None:
-        return table_url(cache_store, cache_name(dataset), "", "--cache-store")
-    return cache_url(dataset, graph_id, store_url(dataset, graph_id, store), cache_store)
 
 
 def _moment(timestamp: int) -> str:
