@@ -14,6 +14,7 @@ import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,10 @@ def main() -> None:
         watershed = WatershedVoxels(url)
         numbers = number_nodes(watershed.read((0, 0, 0), (0, 0, 0), shape).ids, supervoxels, nodes).numbers
         for _ in range(arguments.rounds):
-            ids = clocked("read", lambda: watershed.read((0, 0, 0), (0, 0, 0), shape).ids)
-            clocked("edt", lambda: edt.edt(numbers, anisotropy=RESOLUTION, black_border=False, parallel=1))
-            count = clocked("l2cache", lambda: all_at_once(ids, supervoxels, nodes))
-            assert count == clocked("loop", lambda: one_by_one(ids, supervoxels, nodes))
+            ids = clocked("read", partial(watershed.read, (0, 0, 0), (0, 0, 0), shape)).ids
+            clocked("edt", partial(edt.edt, numbers, anisotropy=RESOLUTION, black_border=False, parallel=1))
+            count = clocked("l2cache", partial(all_at_once, ids, supervoxels, nodes))
+            assert count == clocked("loop", partial(one_by_one, ids, supervoxels, nodes))
         tracemalloc.start()
         all_at_once(watershed.read((0, 0, 0), (0, 0, 0), shape).ids, supervoxels, nodes)
         peak = tracemalloc.get_traced_memory()[1]

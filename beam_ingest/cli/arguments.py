@@ -39,6 +39,7 @@ COMMANDS = {
     "prepare": Command(
         "make edges, components and a watershed of volumes", takes_beam_options=True, is_stage=True
     ),
+    "l2cache": Command("compute the L2 cache of a finished graph", takes_beam_options=True, is_stage=True),
     "check": Command("check a dataset before a graph is built; writes nothing", takes_beam_options=True),
     "plan": Command(
         "estimate time, memory and cost of a graph before it is built; writes nothing",

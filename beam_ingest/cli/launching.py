@@ -46,7 +46,7 @@ def check_table(arguments: argparse.Namespace, job: StageJob) -> None:
         if arguments.overwrite:
             confirm_overwrite(job, arguments.yes)
         elif not arguments.resume:
-            refuse_existing(store)
+            refuse_existing(store, job)
         else:
             check_resumable(job, store)
         if not arguments.resume:

@@ -17,7 +17,7 @@ def confirm_overwrite(job: StageJob, yes: bool) -> None:
       StoreError: when it is not a graph that may be removed.
     """
     with job.open_store() as store:
-        check_removable(store)
+        check_removable(store, job.stage)
         if yes or not store.shared or not store.exists():
             return
         advice = f"{store.place} is not removed; type its name when asked, or add --yes"

@@ -11,7 +11,7 @@ from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, C
 from beam_ingest.stages import failures, progress
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import MANIFEST_KEY, Manifest
-from beam_ingest.stages.removal import remove_graph
+from beam_ingest.stages.removal import remove_table
 from beam_ingest.stages.scope import BLOCK_LAYER
 from beam_ingest.stages.start import make_table
 from beam_ingest.stores.base import Store
@@ -60,5 +60,5 @@ def _clear(job: StageJob, store: Store, timestamp: int, tablets: int | None) -> 
     kept = store.read_rows([table.META_KEY, table.VERSION_KEY, MANIFEST_KEY])
     cells = [table.single(name, key, cell.value) for key, row in kept.items() for name, cell in row.items()]
     splits = job.splits(tablets)
-    remove_graph(store)
+    remove_table(store, job.stage)
     make_table(store, splits, cells, timestamp)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from beam_ingest.dataset import Dataset
@@ -16,10 +18,15 @@ from beam_ingest.l2cache.places import L2CACHE, SECTION, cache_name, cache_url
 from beam_ingest.stages.finished import read_finished_graph
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import OptionTypes
+from beam_ingest.stages.splits import ROWS_PER_CHUNK
 from beam_ingest.stores import open_store
 
 if TYPE_CHECKING:
     import apache_beam as beam
+
+
+_VOXELS_OF_A_GRAPHS_CHUNK = 1 << 17
+"""Voxels whose attributes take as long as building a chunk of a graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +44,9 @@ class L2CacheJob(StageJob):
     """
 
     stage: ClassVar[str] = L2CACHE
-    noun: ClassVar[str] = "L2 cache"
+    noun: ClassVar[str] = "cache"
+    store_option: ClassVar[str] = "--cache-store"
+    rows_per_chunk: ClassVar[Mapping[int, int]] = {ATOMIC_LAYER: ROWS_PER_CHUNK[ATOMIC_LAYER]}
     option_types: ClassVar[OptionTypes] = {"test": bool, "graph": str, "graph_built": str, "cv_path": str}
 
     graph: str
@@ -45,6 +54,16 @@ class L2CacheJob(StageJob):
     graph_built: str
     cv_path: str
     shape: Triple
+
+    @property
+    def title(self) -> str:
+        """The product, for messages."""
+        return f"L2 cache {self.graph_id}"
+
+    @property
+    def weight(self) -> int:
+        """By the voxels of a chunk."""
+        return 1 + prod(self.shape) // _VOXELS_OF_A_GRAPHS_CHUNK
 
     @property
     def top(self) -> int:

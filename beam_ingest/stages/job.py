@@ -23,6 +23,7 @@ a table with any others is not removed by ``--overwrite``.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -34,7 +35,7 @@ from beam_ingest.stages import progress
 from beam_ingest.stages.manifest import Manifest, OptionTypes, digest
 from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stages.scope import Scope
-from beam_ingest.stages.splits import split_keys, tablet_count
+from beam_ingest.stages.splits import ROWS_PER_CHUNK, split_keys, tablet_count
 from beam_ingest.stores import Store, open_store, store_url
 from beam_ingest.stores.names import check_table
 
@@ -63,6 +64,10 @@ class StageJob:
     """The command that runs the stage."""
     noun: ClassVar[str] = "graph"
     """What the stage makes, for messages."""
+    store_option: ClassVar[str] = "--store"
+    """The option that says where the table goes."""
+    rows_per_chunk: ClassVar[Mapping[int, int]] = ROWS_PER_CHUNK
+    """Rows by layer that a layer-2 chunk brings, roughly: a new table is divided by them."""
     option_types: ClassVar[OptionTypes] = {"test": bool}
     """Attributes of the job that change the product, `test` among them, named as the command's options."""
 
@@ -148,7 +153,8 @@ class StageJob:
 
     def splits(self, tablets: int | None) -> list[bytes]:
         """Row keys at which a new table is divided, by the estimated number of rows if `tablets` is None."""
-        return split_keys(self.scope, tablet_count(self.scope) if tablets is None else tablets)
+        rows = self.rows_per_chunk
+        return split_keys(self.scope, tablet_count(self.scope, rows) if tablets is None else tablets, rows)
 
     def first_cells(self) -> Cells:
         """What a new table begins with, besides the manifest."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from beam_ingest.errors import GraphExistsError, StoreError
 from beam_ingest.format import table
 from beam_ingest.stages import progress
-from beam_ingest.stages.manifest import MANIFEST_KEY, has_manifest, no_manifest
+from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.manifest import MANIFEST_KEY, has_manifest, no_manifest, read_manifest
 from beam_ingest.stores.base import Store
 
 _FOREIGN = (
@@ -20,19 +21,20 @@ _FOREIGN = (
 """Ranges of keys that a graph as it is built has none of. A server's edits are counted in one of them."""
 
 
-def refuse_existing(store: Store) -> None:
-    """Raise a `GraphExistsError` when a graph is there already."""
+def refuse_existing(store: Store, job: StageJob) -> None:
+    """Raise a `GraphExistsError` when the table of a job is there already."""
     if not store.exists():
         return
     _check_manifest(store)
+    _check_stage(store, job.stage)
     raise GraphExistsError(
-        f"{store.place}: a graph is there already; --resume finishes it, --overwrite builds it from scratch, "
-        "another --store keeps it"
+        f"{store.place}: a {job.noun} is there already; --resume finishes it, --overwrite builds it from "
+        f"scratch, another {job.store_option} keeps it"
     )
 
 
-def check_removable(store: Store) -> None:
-    """Make sure that what is there, if anything, is a graph of this program and nothing else.
+def check_removable(store: Store, stage: str) -> None:
+    """Make sure that what is there, if anything, is what a stage of this program made and nothing else.
 
     Raises:
       StoreError: when it is something else, holds something else, or may not be removed.
@@ -41,6 +43,7 @@ def check_removable(store: Store) -> None:
         return
     store.check_removable()
     _check_manifest(store)
+    _check_stage(store, stage)
     for start, end in _FOREIGN:
         for key, *_ in store.scan(start, end):
             raise StoreError(
@@ -51,13 +54,13 @@ def check_removable(store: Store) -> None:
             )
 
 
-def remove_graph(store: Store) -> bool:
-    """Remove a graph; gives whether there was one.
+def remove_table(store: Store, stage: str) -> bool:
+    """Remove what a stage made; gives whether there was anything.
 
     Raises:
       StoreError: as `check_removable`, and when it cannot be removed.
     """
-    check_removable(store)
+    check_removable(store, stage)
     there = store.exists()
     store.drop()
     return there
@@ -66,3 +69,16 @@ def remove_graph(store: Store) -> bool:
 def _check_manifest(store: Store) -> None:
     if not has_manifest(store):
         raise StoreError(no_manifest(store))
+
+
+def _check_stage(store: Store, stage: str) -> None:
+    """Refuse what another stage made; a damaged manifest does not tell, and is ours anyway."""
+    try:
+        manifest = read_manifest(store)
+    except StoreError:
+        return
+    if manifest.stage != stage:
+        raise StoreError(
+            f"{store.place}: it holds {manifest.graph_id}, which `beam-ingest {manifest.stage}` made and "
+            f"`beam-ingest {stage}` does not replace; choose another place"
+        )

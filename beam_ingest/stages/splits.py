@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from beam_ingest.errors import ConfigError
@@ -16,10 +18,15 @@ MOST_TABLETS = 100
 """Bigtable takes at most 100 split keys when a table is made; so many tablets have one less."""
 
 
-def tablet_count(scope: Scope) -> int:
-    """Tablets for the rows that the chunks which are written are likely to bring."""
-    rows = scope.written(ATOMIC_LAYER) * sum(ROWS_PER_CHUNK.values())
-    return min(max(1, rows // ROWS_PER_TABLET), MOST_TABLETS)
+def tablet_count(scope: Scope, rows: Mapping[int, int] = ROWS_PER_CHUNK) -> int:
+    """Tablets for the rows that the chunks which are written are likely to bring.
+
+    Args:
+      scope: the chunks that are written.
+      rows: rows by layer that each layer-2 chunk brings.
+    """
+    total = scope.written(ATOMIC_LAYER) * sum(rows.values())
+    return min(max(1, total // ROWS_PER_TABLET), MOST_TABLETS)
 
 
 def check_tablets(tablets: int) -> None:
@@ -35,7 +42,7 @@ def check_tablets(tablets: int) -> None:
         )
 
 
-def split_keys(scope: Scope, tablets: int) -> list[bytes]:
+def split_keys(scope: Scope, tablets: int, rows: Mapping[int, int] = ROWS_PER_CHUNK) -> list[bytes]:
     """Row keys that divide the table into at most `tablets` parts of about equally many rows.
 
     Layers 1 and 2 hold most rows, and their rows stand in order of the chunk ids, so quantiles over
@@ -44,12 +51,13 @@ def split_keys(scope: Scope, tablets: int) -> list[bytes]:
     Args:
       scope: the chunks that are written.
       tablets: how many parts, 1 to `MOST_TABLETS`.
+      rows: rows by layer that each layer-2 chunk brings.
 
     Raises:
       ConfigError: of `check_tablets`.
     """
     check_tablets(tablets)
-    weights = np.array(list(ROWS_PER_CHUNK.values())) / sum(ROWS_PER_CHUNK.values())
+    weights = np.array(list(rows.values())) / sum(rows.values())
     ends = np.cumsum(weights)
     count = scope.written(ATOMIC_LAYER)
     keys = set()
@@ -57,5 +65,5 @@ def split_keys(scope: Scope, tablets: int) -> list[bytes]:
         at = int(np.searchsorted(ends, part, "right"))
         number = int((part - ends[at] + weights[at]) / weights[at] * count)
         (coords,) = as_coordinates(scope.written_chunks(np.array([min(number, count - 1)])))
-        keys.add(table.node_key(scope.grid.chunk_id(list(ROWS_PER_CHUNK)[at], coords)))
+        keys.add(table.node_key(scope.grid.chunk_id(list(rows)[at], coords)))
     return sorted(keys)

@@ -12,7 +12,7 @@ from beam_ingest.format import table
 from beam_ingest.stages import failures
 from beam_ingest.stages.job import SomeJob, StageJob
 from beam_ingest.stages.manifest import OWNED_SECONDS, Manifest, damaged_manifest, read_manifest
-from beam_ingest.stages.removal import check_removable, refuse_existing, remove_graph
+from beam_ingest.stages.removal import check_removable, refuse_existing, remove_table
 from beam_ingest.stages.splits import check_tablets
 from beam_ingest.stores import Store
 from beam_ingest.version import __version__
@@ -51,15 +51,15 @@ def start_job(
         if resume:
             return _resume(job, store, tablets)
         if not overwrite:
-            refuse_existing(store)
+            refuse_existing(store, job)
         else:
-            check_removable(store)
+            check_removable(store, job.stage)
         job.check_files(store, overwrite)
         splits = job.splits(tablets)
         job = job.begun(int(time.time() * 1000) * 1000, overwrite)
         first = [*job.first_cells(), *job.manifest(__version__, tablets).cells()]
         before(job)
-        if overwrite and remove_graph(store) and store.shared:
+        if overwrite and remove_table(store, job.stage) and store.shared:
             time.sleep(OWNED_SECONDS)  # until every other job has noticed that its table is gone
         make_table(store, splits, first, job.timestamp)
         job.make_ready(store)
@@ -133,4 +133,12 @@ def _resume(job: SomeJob, store: Store, tablets: int | None) -> SomeJob:
     return job
 
 
-_NAMES = {"stage": "stage", "graph_id": "graph id", "program": "beam-ingest"}
+_NAMES = {
+    "stage": "stage",
+    "graph_id": "graph id",
+    "program": "beam-ingest",
+    "graph": "graph",
+    "graph_built": "a graph built at",
+    "cv_path": "l2cache_config.cv_path",
+}
+"""What messages call what is compared, where it is no option."""
