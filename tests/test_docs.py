@@ -68,6 +68,7 @@ TYPED = {
     "inputs.md": ["", "graph", "verify"],
     "plan.md": ["sample", "plan", "plan"],
     "view.md": ["sample", "graph", "view", "view", ""],
+    "l2cache.md": ["sample", "graph", "l2cache", "status", ""],
     "volumes.md": ["sample", "prepare", "graph", "verify"],
     "troubleshooting.md": [
         *("sample", "graph", "check", "graph", "failures", "chunk", "graph", "status", "graph", "verify"),

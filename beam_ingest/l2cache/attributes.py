@@ -93,7 +93,7 @@ def _distances(numbers: Numbers, resolution: tuple[float, float, float]) -> npt.
 
 
 class _Sums:
-    """What is added up over the voxels of nodes; entry 0 of the last axis is background.
+    """What is added up over the voxels of nodes; entry 0 of the last axis is of no node.
 
     All are whole numbers, which float64 adds without error below 2^53, in whatever order.
 
@@ -125,6 +125,12 @@ class _Sums:
           runs: its runs.
           whole: distance of each voxel in whole nanometres.
         """
+        real = np.flatnonzero(runs.node)
+        # 32 bits are summed up four times as fast.
+        wide = int(whole.max()) * int(runs.sizes.max()) >= 1 << 31
+        depth = np.add.reduceat(whole, runs.starts, dtype=np.int64 if wide else np.int32)[real]
+        deepest = np.maximum.reduceat(whole, runs.starts)[real]
+        runs = runs.of_nodes
         size = runs.sizes.astype(np.float64)
         x, y, z = runs.first
         last = x + size - 1
@@ -135,8 +141,8 @@ class _Sums:
         xy, xz, yz = (self._of(runs, sums) for sums in (sum_x * y, sum_x * z, y * z * size))
         xx, yy, zz = (self._of(runs, sums) for sums in (sum_xx, y * y * size, z * z * size))
         self.second += [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]
-        self.depth += self._of(runs, np.add.reduceat(whole, runs.starts, dtype=np.int64))
-        np.maximum.at(self.deepest, runs.node, np.maximum.reduceat(whole, runs.starts))
+        self.depth += self._of(runs, depth)
+        np.maximum.at(self.deepest, runs.node, deepest)
 
     def add_faces(self, runs: Runs, flat: Numbers, begin: int, end: int, shape: Shape) -> None:
         """Count the faces at which numbers change, of voxels begin..end-1 to those after them."""

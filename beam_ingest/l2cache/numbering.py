@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from beam_ingest.arrays import Ids, find
+from beam_ingest.arrays import Ids, Indices, find
 from beam_ingest.l2cache.runs import SLAB_VOXELS, Numbers
 
 
@@ -40,6 +40,7 @@ def number_nodes(ids: npt.NDArray[np.uint64], supervoxels: Ids, parents: Ids) ->
     flat = ids.reshape(-1, order="F")
     every, number_of = np.unique(parents, return_inverse=True)
     numbers = _empty(flat.size, every.size)
+    number_at = _Lookup(supervoxels, number_of.reshape(-1) + 1)
     unknown = [np.empty(0, np.uint64)]
     seen = np.zeros(every.size + 1, bool)
     for begin in range(0, flat.size, SLAB_VOXELS):
@@ -47,10 +48,9 @@ def number_nodes(ids: npt.NDArray[np.uint64], supervoxels: Ids, parents: Ids) ->
         begins = np.ones(voxels.size, bool)
         np.not_equal(voxels[1:], voxels[:-1], out=begins[1:])
         starts = np.flatnonzero(begins)
-        at, known = find(supervoxels, voxels[starts])
-        found = np.zeros(starts.size, numbers.dtype)
-        found[known] = number_of[at[known]] + 1
-        unknown.append(np.unique(voxels[starts[~known]]))
+        labels = voxels[starts]
+        found = number_at(labels).astype(numbers.dtype)
+        unknown.append(np.unique(labels[(found == 0) & (labels != 0)]))
         seen[found] = True
         numbers[begin : begin + voxels.size] = np.repeat(found, np.diff(starts, append=voxels.size))
     present = seen[1:]
@@ -62,8 +62,41 @@ def number_nodes(ids: npt.NDArray[np.uint64], supervoxels: Ids, parents: Ids) ->
         numbers.reshape(ids.shape, order="F"),
         every[present],
         every[~present],
-        strangers[strangers != 0],
+        strangers,
     )
+
+
+_TABLE_SIZE = 1 << 22
+"""Entries of a table of numbers by segment: chunks have fewer supervoxels, but may number them sparsely."""
+
+
+class _Lookup:
+    """Numbers of supervoxels: those of a chunk differ in their segments alone, so a table gives most.
+
+    Args:
+      supervoxels: ascending, shape (s,), uint64.
+      numbers: of each, above 0, shape (s,).
+    """
+
+    def __init__(self, supervoxels: Ids, numbers: Indices) -> None:
+        self._supervoxels, self._numbers = supervoxels, numbers
+        self._table: Indices | None = None
+        if supervoxels.size and int(supervoxels[-1] - supervoxels[0]) < _TABLE_SIZE:
+            # One entry more, for whatever is not between the first and the last.
+            self._table = np.zeros(int(supervoxels[-1] - supervoxels[0]) + 2, np.int64)
+            self._table[supervoxels - supervoxels[0]] = numbers
+
+    def __call__(self, labels: Ids) -> Indices:
+        """The number of each label, shape (n,), int64; 0 for those that are none of the supervoxels."""
+        if self._table is not None:
+            # Labels below the first wrap around, and are above the last then.
+            place = np.minimum(labels - self._supervoxels[0], np.uint64(self._table.size - 1))
+            found: Indices = self._table[place]
+            return found
+        at, known = find(self._supervoxels, labels)
+        return (
+            np.where(known, self._numbers[at], 0) if self._numbers.size else np.zeros(labels.size, np.int64)
+        )
 
 
 def _empty(size: int, highest: int) -> Numbers:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.arrays import Indices, group_starts
-from beam_ingest.l2cache.runs import Floats, Numbers, Shape, coordinates, find_runs, slabs
+from beam_ingest.l2cache.runs import Floats, Numbers, Runs, Shape, coordinates, find_runs, slabs
 
 
 def representatives(
@@ -41,25 +41,25 @@ def representatives(
     bound = np.zeros(count + 1)
     middles = []
     for slab in slabs(shape):
-        runs = find_runs(flat, slab, shape)
-        for ends in (runs.first, runs.last):
-            np.maximum.at(weights.farthest, runs.node, weights.away(runs.node, ends))
+        runs = find_runs(flat, slab, shape).of_nodes
+        weights.add(runs)
         middle = runs.first.copy()
         middle[0] += runs.sizes // 2
         whole = distance[slab.begin + runs.starts + runs.sizes // 2].astype(np.int32)
         # Weights wait until the farthest is known; few runs go as deep as their node does.
-        deep = np.flatnonzero((runs.node > 0) & (2 * whole >= deepest[runs.node]))
+        deep = np.flatnonzero(2 * whole >= deepest[runs.node])
         middles.append((runs.node[deep], middle[:, deep], whole[deep]))
     for node, middle, whole in middles:
         np.maximum.at(bound, node, weights.of(node, middle, whole))
-    least = np.ceil(bound).astype(np.int32)
-    least[0] = np.iinfo(np.int32).max
+    least = np.ceil(bound).astype(np.float32)  # whole numbers, so what is behind the point does not count
+    least[0] = np.inf
     best = np.full(count + 1, -np.inf)
     kept = []
     for slab in slabs(shape):
-        voxels, whole = flat[slab.begin : slab.end], distance[slab.begin : slab.end].astype(np.int32)
-        at = np.flatnonzero(whole >= least[voxels])
-        node, depth, coords = voxels[at].astype(np.int64), whole[at], coordinates(at + slab.begin, shape)
+        voxels, depths = flat[slab.begin : slab.end], distance[slab.begin : slab.end]
+        at = np.flatnonzero(depths >= least[voxels])
+        node, depth = voxels[at].astype(np.int64), depths[at].astype(np.int32)
+        coords = coordinates(at + slab.begin, shape)
         weight = weights.of(node, coords, depth)
         np.maximum.at(best, node, weight)
         good = np.flatnonzero(weight == best[node])
@@ -74,23 +74,37 @@ def representatives(
 class _Weights:
     """Weights of voxels.
 
-    Attributes:
-      farthest: the largest distance of each node from its mean, shape (n + 1,); to be filled first.
+    Args:
+      means: mean coordinates of the voxels of each node, shape (3, n).
+      scale: size of a voxel in nanometres, shape (3,).
     """
 
     def __init__(self, means: Floats, scale: Floats) -> None:
         self._means = np.concatenate([np.zeros((3, 1)), means], axis=1)
-        self._scale = scale[:, None]
-        self.farthest = np.zeros(self._means.shape[1])
+        self._scale = scale
+        self._farthest = np.zeros(self._means.shape[1])
+        """Squares of the largest distances, of the voxels that were added."""
 
-    def away(self, node: Indices, coords: Floats) -> Floats:
-        """Distances of voxels at `coords`, shape (3, m), from the means of nodes `node`, shape (m,)."""
-        steps = (coords - self._means[:, node]) * self._scale
-        squares: Floats = (steps * steps).sum(axis=0)
-        return np.sqrt(squares)
+    def add(self, runs: Runs) -> None:
+        """Take account of all voxels of a slab; to be done before weights are asked for."""
+        x, y, z = runs.first
+        mean = self._means[0, runs.node]
+        ends = np.maximum(np.abs(x - mean), np.abs(x + (runs.sizes - 1) - mean))
+        squares = self._squares(runs.node, ends, y, z)
+        np.maximum.at(self._farthest, runs.node, squares)
 
     def of(self, node: Indices, coords: Floats, depth: npt.NDArray[np.int32]) -> Floats:
-        """Weights of voxels of a given depth, shape (m,)."""
-        spread = np.where(self.farthest[node] > 0, self.farthest[node], 1)
-        weights: Floats = depth * (1 - self.away(node, coords) / spread)
+        """Weights of voxels at `coords`, shape (3, m), of a given depth, shape (m,)."""
+        x, y, z = coords
+        away = np.sqrt(self._squares(node, x - self._means[0, node], y, z))
+        spread = np.sqrt(np.where(self._farthest > 0, self._farthest, 1))[node]
+        weights: Floats = depth * (1 - away / spread)
         return weights
+
+    def _squares(self, node: Indices, along_x: Floats, y: Floats, z: Floats) -> Floats:
+        """Squares of distances from the mean; added in one order, so that equal ones are equal bits."""
+        along_x = along_x * self._scale[0]
+        along_y = (y - self._means[1, node]) * self._scale[1]
+        along_z = (z - self._means[2, node]) * self._scale[2]
+        squares: Floats = along_x * along_x + along_y * along_y + along_z * along_z
+        return squares

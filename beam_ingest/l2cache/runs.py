@@ -61,11 +61,10 @@ class Runs:
     first: Floats
 
     @property
-    def last(self) -> Floats:
-        """Coordinates of the last voxel of each run, shape (3, r)."""
-        last = self.first.copy()
-        last[0] += self.sizes - 1
-        return last
+    def of_nodes(self) -> Runs:
+        """The runs that are not background."""
+        at = np.flatnonzero(self.node)
+        return Runs(self.starts[at], self.sizes[at], self.node[at], self.first[:, at])
 
 
 def find_runs(flat: Numbers, slab: Slab, shape: Shape) -> Runs:

@@ -51,6 +51,9 @@ backend_client:
   TYPE: sqlite
   CONFIG:
     PATH: ./graph.sqlite
+l2cache_config:
+  table_id: sample_l2cache
+  cv_path: ./ws             # what a server opens; here the watershed is read
 """
 _VOLUMES_FILE = "volumes.yml"
 _VOLUMES = """\

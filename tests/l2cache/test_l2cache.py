@@ -232,7 +232,7 @@ def test_graphs_that_are_refused(whole: Path, cli: Cli) -> None:
     assert "expected a complete graph" in cli.refused("l2cache", "g", whole, "--test", "--resume", status=1)
 
 
-def test_a_graph_that_was_built_anew_in_between(whole: Path, cli: Cli) -> None:
+def test_a_graph_that_was_built_again_in_between(whole: Path, cli: Cli) -> None:
     assert cli("l2cache", "g", whole).status == 0
     assert cli("graph", "g", whole, "--overwrite").status == 0
     refused = cli.refused("l2cache", "g", whole, "--resume")
