@@ -45,6 +45,7 @@ class L2CacheJob(StageJob):
 
     stage: ClassVar[str] = L2CACHE
     noun: ClassVar[str] = "cache"
+    there: ClassVar[str] = "a cache is there"
     store_option: ClassVar[str] = "--cache-store"
     rows_per_chunk: ClassVar[Mapping[int, int]] = {ATOMIC_LAYER: ROWS_PER_CHUNK[ATOMIC_LAYER]}
     option_types: ClassVar[OptionTypes] = {"test": bool, "graph": str, "graph_built": str, "cv_path": str}

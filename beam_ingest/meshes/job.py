@@ -56,6 +56,7 @@ class MeshJob(StageJob):
 
     stage: ClassVar[str] = "mesh"
     noun: ClassVar[str] = "meshes"
+    there: ClassVar[str] = "meshes are there"
     option_types: ClassVar[OptionTypes] = {
         "test": bool,
         "graph": str,

@@ -63,7 +63,9 @@ class StageJob:
     stage: ClassVar[str] = ""
     """The command that runs the stage."""
     noun: ClassVar[str] = "graph"
-    """What the stage makes, for messages."""
+    """What the stage makes, for messages,"""
+    there: ClassVar[str] = "a graph is there"
+    """and that its table is in the way of another."""
     store_option: ClassVar[str] = "--store"
     """The option that says where the table goes."""
     rows_per_chunk: ClassVar[Mapping[int, int]] = ROWS_PER_CHUNK

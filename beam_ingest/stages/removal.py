@@ -28,7 +28,7 @@ def refuse_existing(store: Store, job: StageJob) -> None:
     _check_manifest(store)
     _check_stage(store, job.stage)
     raise GraphExistsError(
-        f"{store.place}: a {job.noun} is there already; --resume finishes it, --overwrite builds it from "
+        f"{store.place}: {job.there} already; --resume finishes it, --overwrite builds it from "
         f"scratch, another {job.store_option} keeps it"
     )
 

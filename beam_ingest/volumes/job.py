@@ -46,6 +46,7 @@ class PrepareJob(StageJob):
 
     stage: ClassVar[str] = "prepare"
     noun: ClassVar[str] = "dataset"
+    there: ClassVar[str] = "a prepared dataset is there"
 
     extent: Extent = field(kw_only=True)
     chunked: bool = False

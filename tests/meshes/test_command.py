@@ -83,7 +83,7 @@ def test_servers_are_told_in_the_meta_row(small_graph: Path, small_meshes: Path)
 
 def test_again(cli: Cli, small_meshes: Path, tmp_path: Path) -> None:
     dataset = shutil.copytree(small_meshes.parent, tmp_path / "again") / small_meshes.name
-    assert "a graph is there already" in cli.refused("mesh", "g", dataset, status=1)
+    assert "meshes are there already" in cli.refused("mesh", "g", dataset, status=1)
     outcome = cli("mesh", "g", dataset, "--resume")
     assert outcome.out == "Meshes g-mesh is already complete: nothing to resume\n"
     before = shards_of(dataset)
