@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from beam_ingest.runners.settings import Settings
 
 _SECONDS = 1.0
+_PAUSES = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,17 +53,22 @@ def run(arguments: argparse.Namespace) -> int:
         begun = Dataset.from_text(manifest.dataset, dataset.path)
         grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
         scope = Scope(grid, manifest.options["test"])
-        speed = Speed()
+        speed, watch = Speed(), progress.Watch(store, grid, scope, manifest.top)
         while True:
-            layers = progress.read_status(store, grid, manifest.top)
+            begun_at = time.monotonic()
+            layers = watch.look()
             failed = print_progress(
                 store, manifest, layers, arguments.json, speed.of(layers, time.monotonic())
             )
             if not arguments.watch or progress.is_complete(layers, scope) or reader_left():
                 return 1 if failed else 0
             store.close()  # it may be removed meanwhile, and the removed one would still be read
-            time.sleep(_SECONDS)
+            # Reading may take one part in so many of the time, from the table that is written.
+            time.sleep(max(_SECONDS, _PAUSES * (time.monotonic() - begun_at)))
             print()
+            now = read_product(store, arguments.graph_id)
+            if now.timestamp != manifest.timestamp:  # begun from scratch: nothing of it is whole yet
+                manifest, watch = now, progress.Watch(store, grid, scope, now.top)
 
 
 def _show_job(settings: Settings, place: str) -> DataflowJob | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from beam_ingest.format import table
 from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, ChunkGrid, Coordinates, as_coordinates
-from beam_ingest.stages import failures, progress
+from beam_ingest.stages import failures, progress, tallies
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import MANIFEST_KEY, Manifest
 from beam_ingest.stages.removal import remove_table
@@ -51,7 +51,9 @@ def take_back(job: StageJob, store: Store, manifest: Manifest, tablets: int | No
     if any(layer != BLOCK_LAYER or layer == job.grid.root_layer for layer, _ in contradictions):
         _clear(job, store, manifest.timestamp, tablets)
     elif contradictions:
-        for block in blocks_around(job.grid, [coords for _, coords in contradictions]):
+        blocks = blocks_around(job.grid, [coords for _, coords in contradictions])
+        tallies.forget(store, job.grid, blocks)
+        for block in blocks:
             clear_block(store, job.grid, block)
 
 

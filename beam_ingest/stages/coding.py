@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -74,12 +74,15 @@ class WriteUnit:
       counts: what the progress row says.
       milliseconds: how long it took to build them.
       cells: the cells.
+      after: cells that say what is done, written after the cells of this unit and of all before it; also
+        by a job that is resumed.
     """
 
     mark: bytes
     counts: Counts
     milliseconds: int
     cells: Cells
+    after: Cells = field(default_factory=list)
 
     @property
     def nbytes(self) -> int:
@@ -92,7 +95,8 @@ class WriteUnitCoder(beam.coders.Coder):  # type: ignore[misc]
 
     def encode(self, value: WriteUnit) -> bytes:
         blobs: list[bytes | None] = [value.mark, value.counts.encode(), _SIZE.pack(value.milliseconds)]
-        for column in value.cells:
+        blobs.append(_SIZE.pack(len(value.cells)))
+        for column in (*value.cells, *value.after):
             blobs += [
                 column.name.family.encode(),
                 column.name.qualifier,
@@ -105,7 +109,7 @@ class WriteUnitCoder(beam.coders.Coder):  # type: ignore[misc]
         return pack_blobs(blobs)
 
     def decode(self, encoded: bytes) -> WriteUnit:
-        mark, counts, milliseconds, *rest = [blob or b"" for blob in unpack_blobs(encoded)]
+        mark, counts, milliseconds, count, *rest = [blob or b"" for blob in unpack_blobs(encoded)]
         cells = []
         for at in range(0, len(rest), 7):
             family, qualifier, width, content, keys, data, offsets = rest[at : at + 7]
@@ -118,7 +122,9 @@ class WriteUnitCoder(beam.coders.Coder):  # type: ignore[misc]
                     _SIZE.unpack(content)[0] if content else None,
                 )
             )
-        return WriteUnit(mark, Counts.decode(counts), _SIZE.unpack(milliseconds)[0], cells)
+        (size,) = _SIZE.unpack(count)
+        spent = _SIZE.unpack(milliseconds)[0]
+        return WriteUnit(mark, Counts.decode(counts), spent, cells[:size], cells[size:])
 
     def estimate_size(self, value: WriteUnit) -> int:
         return value.nbytes

@@ -3,12 +3,14 @@
 * ``beam_ingest``: the manifest, which says what is built and how (`beam_ingest.stages.manifest`);
 * ``beam_ingest/%020d``: one row per built chunk, written after all of its cells;
 * ``beam_ingest/roots/%020d``: the same for each chunk's share of the roots;
+* ``beam_ingest/done/…`` and ``beam_ingest/layers/…``: in large grids, the same counted up
+  (`beam_ingest.stages.tallies`);
 * ``beam_ingest/failed/%020d``: one row per chunk that could not be built (`beam_ingest.stages.failures`).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from zlib import crc32
 
 import numpy as np
@@ -17,6 +19,8 @@ from beam_ingest.errors import StoreError
 from beam_ingest.format import table
 from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.format.table import Cells, ColumnName
+from beam_ingest.stages import tallies
+from beam_ingest.stages.counts import Counts as Counts
 from beam_ingest.stages.scope import Scope
 from beam_ingest.stores.base import Store
 
@@ -27,58 +31,6 @@ _CHECKSUM_BYTES = 8
 _MILLISECONDS = ColumnName("0", b"milliseconds")
 AFTER_DIGITS = b":"
 """The character after 9: the end of a range of keys that go on with digits."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What was built.
-
-    Attributes:
-      supervoxels: at layer 2, supervoxels.
-      nodes: nodes made.
-      edges: edges read (layer 2) or received from children.
-      rows: rows of the table that were not there before.
-      cells: cells written.
-      nbytes: bytes of row keys, qualifiers and values written.
-      missing: at layer 2, input files that were not there.
-      failed: chunks that could not be built.
-      empty: at layer 2, edges files of no bytes.
-      mapped: at layer 2, chunks with supervoxels in components.
-      between: at layer 2, edges between supervoxels of two chunks, other than cut ones.
-      joined: those of them that are active.
-      unmentioned: supervoxels that the watershed has and no edge mentions, where they are looked for.
-      voxels: voxels of the watershed that were read to find them.
-      unstored: blocks of the watershed that were not stored.
-    """
-
-    supervoxels: int = 0
-    nodes: int = 0
-    edges: int = 0
-    rows: int = 0
-    cells: int = 0
-    nbytes: int = 0
-    missing: int = 0
-    failed: int = 0
-    empty: int = 0
-    mapped: int = 0
-    between: int = 0
-    joined: int = 0
-    unmentioned: int = 0
-    voxels: int = 0
-    unstored: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        mine, theirs = asdict(self), asdict(other)
-        return Counts(**{name: mine[name] + theirs[name] for name in mine})
-
-    def encode(self) -> bytes:
-        """The fields as little-endian int64, in order."""
-        return np.array(list(asdict(self).values()), "<i8").tobytes()
-
-    @classmethod
-    def decode(cls, value: bytes) -> Counts:
-        """The counts that `encode` made."""
-        return cls(*np.frombuffer(value, "<i8").tolist())
 
 
 def chunk_key(chunk_id: int) -> bytes:
@@ -138,7 +90,7 @@ class LayerStatus:
       done: chunks built.
       total: chunks there are.
       counts: what was built so far.
-      milliseconds: time spent on building, of all workers together.
+      milliseconds: time spent on building, of all workers together; 0 where it is not known.
     """
 
     layer: int
@@ -182,8 +134,51 @@ def read_status(store: Store, grid: ChunkGrid, top: int = 0) -> list[LayerStatus
     return [read_layer(store, grid, layer) for layer in range(ATOMIC_LAYER, (top or grid.root_layer) + 1)]
 
 
+class Watch:
+    """Progress of every layer, read again and again: only what can still change.
+
+    Args:
+      store: the store.
+      grid: its chunk grid.
+      scope: the chunks that are written.
+      top: the highest layer that the stage builds; 0 for the root layer.
+    """
+
+    def __init__(self, store: Store, grid: ChunkGrid, scope: Scope, top: int = 0) -> None:
+        self._store = store
+        self._grid = grid
+        self._scope = scope
+        self._layers = range(ATOMIC_LAYER, (top or grid.root_layer) + 1)
+        self._whole: dict[int, LayerStatus] = {}
+
+    def look(self) -> list[LayerStatus]:
+        """The layers, from 2 up: those that were whole are not read again, nor those that have not begun.
+
+        A layer begins when the one below it is whole.
+        """
+        found: list[LayerStatus] = []
+        begun = True
+        for layer in self._layers:
+            status = self._whole.get(layer)
+            if status is None and begun:
+                status = read_layer(self._store, self._grid, layer)
+            if status is None:
+                status = LayerStatus(layer, 0, self._grid.chunk_count(layer), Counts(), 0)
+            elif status.done >= self._scope.written(layer):
+                self._whole[layer] = status
+            begun = layer in self._whole
+            found.append(status)
+        return found
+
+
 def read_layer(store: Store, grid: ChunkGrid, layer: int) -> LayerStatus:
-    """Progress of one layer, whose rows follow each other, since ids begin with the layer."""
+    """Progress of one layer, whose rows follow each other, since ids begin with the layer.
+
+    Of a layer of very many chunks, what is counted up by blocks is read, and milliseconds are not known.
+    """
+    if tallies.is_tallied(grid, layer):
+        done, found = tallies.read_layer(store, grid, layer)
+        return LayerStatus(layer, done, grid.chunk_count(layer), found, 0)
     first = grid.chunk_id(layer, (0, 0, 0))
     end = first + (1 << (64 - grid.layer_id_bits))
     counts, times = [], []

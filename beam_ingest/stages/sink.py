@@ -204,7 +204,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
                 for column in progress.done_cells(
                     unit.mark, unit.counts, checksums[unit.mark], unit.milliseconds
                 )
-            ],
+            ]
+            + [column for unit in units for column in unit.after],
             timestamp,
         )
         return _sum(unit.counts for unit in units), [cells, marks]

@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from beam_ingest.format import table
+from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.format.table import ColumnName
 from beam_ingest.inputs.check import nothing_joined
+from beam_ingest.stages import tallies
 from beam_ingest.stages.manifest import MANIFEST_KEY, digest
 from beam_ingest.stages.progress import ROOT_EDGES_KEY, Counts
 from beam_ingest.stores import Store, StoredCell
@@ -41,6 +43,7 @@ def verify_rest(job: VerifyJob, store: Store, findings: Findings) -> None:
             if not job.scope.test:
                 _root_counters(root_chunk, columns, findings)
                 _root_progress(root_chunk, columns, findings)
+            _tallies(columns, findings)
             note_strays(columns, findings)
     for (key, name), fault_of in required.items():
         fault = fault_of(found[key, name]) if (key, name) in found else "is not there"
@@ -74,6 +77,15 @@ def conclude(job: VerifyJob, findings: Findings) -> None:
             findings.differ_once(
                 "counter", f"row {key}: the counter {said}; the highest k is {shard.highest}"
             )
+    for layer in range(ATOMIC_LAYER, job.grid.root_layer):
+        if not tallies.is_tallied(job.grid, layer):
+            continue
+        for kind in ("blocks", "layer"):
+            claim, true = findings.claims[f"{kind} {layer}"], job.scope.written(layer)
+            if claim != true and not (job.scope.test and kind == "layer"):
+                findings.differ_once(
+                    "progress", f"rows that count chunks of layer {layer} by {kind} have {claim}, not {true}"
+                )
     if not job.scope.test:
         whole, pieces = (text(prefix + table.node_key(root_chunk)) for prefix in (CHUNKS, ROOTS))
         for row, name in ((whole, "roots"), (f"{pieces} (and later)", "joined roots")):
@@ -124,6 +136,26 @@ def _root_progress(root_chunk: int, columns: Columns, findings: Findings) -> Non
         elif key != ROOT_EDGES_KEY:
             findings.claims["joined roots"] += counts.nodes
         findings.claims[text(key)] += 1
+
+
+def _tallies(columns: Columns, findings: Findings) -> None:
+    """Rows that count chunks up for people who look; what they count is verified chunk by chunk."""
+    known = re.compile(b"|".join(tallies.KEYS))
+    for name, (keys, values) in list(columns.items()):
+        ours = [known.fullmatch(key) is not None and name.family == "0" for key in keys]
+        if not any(ours):
+            continue
+        for key, value in ((key, value) for key, value, own in zip(keys, values, ours, strict=True) if own):
+            found = tallies.done_of(key, value)
+            if found is None:
+                findings.differ_once("progress", f"row {text(key)} does not have the expected cells")
+                continue
+            kind = "blocks" if key.startswith(tallies.BLOCKS) else "layer"
+            findings.claims[f"{kind} {found[0]}"] += found[1]
+        columns[name] = (
+            [key for key, own in zip(keys, ours, strict=True) if not own],
+            [value for value, own in zip(values, ours, strict=True) if not own],
+        )
 
 
 def _meta_fault(job: VerifyJob, value: bytes) -> str | None:

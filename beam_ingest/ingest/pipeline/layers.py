@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from beam_ingest.errors import InputError
 from beam_ingest.files import Content, FileError
-from beam_ingest.format.grid import ATOMIC_LAYER
+from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates
+from beam_ingest.format.table import Cells
 from beam_ingest.ingest.build import Builder, BuiltChunk
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.ingest.pipeline.root_children import pack_root_children
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
-from beam_ingest.stages import progress
+from beam_ingest.stages import progress, tallies
 from beam_ingest.stages.coding import (
     KEYED_BYTES,
     WriteUnit,
@@ -136,6 +137,7 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         self._builder = Builder(job)
         self._scope = job.scope
         self._chunks = beam.metrics.Metrics.counter(f"Layer {layer}", "chunks")
+        self._written: list[Counts] = []
         self._group_bytes = beam.metrics.Metrics.distribution(f"Layer {layer}", "group_bytes")
 
     def _chunk(self, chunk_id: int, build: Callable[[], BuiltChunk]) -> Iterator[beam.pvalue.TaggedOutput]:
@@ -162,7 +164,20 @@ class _BuildChunks(beam.DoFn):  # type: ignore[misc]
         if self._scope.writes(chunk_id):
             root = self._layer == self._job.grid.root_layer
             mark = progress.ROOT_EDGES_KEY if root else progress.chunk_key(chunk_id)
-            yield beam.pvalue.TaggedOutput(_UNITS, WriteUnit(mark, built.counts, milliseconds, built.cells))
+            self._written.append(built.counts)
+            above = self._layer > ATOMIC_LAYER
+            after = self._tally(self._job.grid.chunk_coords(chunk_id)) if above else []
+            unit = WriteUnit(mark, built.counts, milliseconds, built.cells, after)
+            yield beam.pvalue.TaggedOutput(_UNITS, unit)
+
+    def _tally(self, coords: Coordinates) -> Cells:
+        """What says that the chunks which were built since the last time are done.
+
+        Args:
+          coords: of their block (layer 2), or of the chunk.
+        """
+        counts, self._written = self._written, []
+        return tallies.block_cells(self._job.grid, self._layer, coords, len(counts), sum(counts, Counts()))
 
     def _messages(self, messages: Iterable[tuple[int, bytes]]) -> Iterator[beam.pvalue.TaggedOutput]:
         for target, data in messages:
@@ -176,6 +191,7 @@ class _BuildBlock(_BuildChunks):
 
     def process(self, block: tuple[bytes, bytes]) -> Iterator[beam.pvalue.TaggedOutput]:
         key, data = block
+        self._written = []  # of a bundle that failed
         self._group_bytes.update(len(data))
         chunks = self._scope.chunks(self._job.grid.chunk_coords(decode_key(key)))
         absent, contents = unpack_contents(data)
@@ -185,12 +201,16 @@ class _BuildBlock(_BuildChunks):
             chunk_id = self._job.grid.chunk_id(ATOMIC_LAYER, coords)
             build = partial(self._builder.atomic, coords, edges, components, missing)
             yield from self._chunk(chunk_id, build)
+        after = self._tally(self._job.grid.chunk_coords(decode_key(key)))
+        if after:
+            yield beam.pvalue.TaggedOutput(_UNITS, WriteUnit(b"", Counts(), 0, [], after))
 
 
 class _BuildParent(_BuildChunks):
     def __init__(self, job: IngestJob, layer: int) -> None:
         super().__init__(job, layer)
         self._stop_if_failed = StopIfFailed(job, layer - 1)
+        self._total_below = tallies.LayerTotal(job, layer - 1)
 
     def process(
         self, group: tuple[bytes, Iterable[bytes]], below: Counts
@@ -201,6 +221,8 @@ class _BuildParent(_BuildChunks):
             yield from self._compare(chunk_id, [decompress(data) for data in values])
             return
         self._stop_if_failed(below)
+        self._total_below(below)
+        self._written = []
         packed = [decompress(data) for data in values]  # what it takes in memory; less was shuffled
         self._group_bytes.update(sum(map(len, packed)))
         yield from self._chunk(chunk_id, partial(self._builder.parent, chunk_id, packed))
