@@ -8,6 +8,7 @@ go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building 
 	GOBIN=$(abspath $(BIN)) go install $(2); }
 FLINK := $(abspath $(VENV))/flink
 SAMPLE := sample
+SAMPLE_FILE = $(if $(VOLUMES),volumes,dataset).yml
 FAST := $(addprefix tests/,format inputs/test_bad_shards.py inputs/test_check.py inputs/test_components.py \
 	ingest/test_graph.py sample/test_write.py stores/test_sqlite.py verify/test_damage.py volumes \
 	test_arrays.py test_bad_dataset.py test_dataset_file.py test_files.py test_packaging.py test_structure.py)
@@ -45,7 +46,7 @@ $(VENV)/installed: pyproject.toml beam_ingest/version.py
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[beam,test]'
 	@touch $@
 
-run: $(SAMPLE)/$(if $(VOLUMES),volumes,dataset).yml ## Write a sample dataset and build its graph; VOLUMES=1 begins with two volumes
+run: $(SAMPLE)/$(SAMPLE_FILE) ## Write a sample dataset, build its graph, and report on it; VOLUMES=1 begins with two volumes
 ifdef VOLUMES
 	@$(BIN)/beam-ingest prepare "$(SAMPLE)/volumes.yml" --overwrite
 	@$(BIN)/beam-ingest graph sample_graph "$(SAMPLE)/volumes.yml" --overwrite
@@ -53,9 +54,10 @@ ifdef VOLUMES
 else
 	@$(BIN)/beam-ingest graph sample_graph "$(SAMPLE)/dataset.yml" --overwrite
 endif
+	@$(BIN)/beam-ingest report sample_graph "$(SAMPLE)/$(SAMPLE_FILE)" "$(SAMPLE)/report.html"
 
 view: install ## Look at the sample's graph in Neuroglancer, after make run [ARGS=--no-browser]
-	@$(BIN)/beam-ingest view sample_graph "$(SAMPLE)/dataset.yml" $(ARGS)
+	@$(BIN)/beam-ingest view sample_graph "$(SAMPLE)/$(SAMPLE_FILE)" $(ARGS)
 
 $(SAMPLE)/dataset.yml: $(VENV)/installed
 	@$(BIN)/beam-ingest sample "$(SAMPLE)" --overwrite
@@ -163,7 +165,7 @@ $(VENV)/docs-installed: $(VENV)/installed
 clean: ## Remove what was made here
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@if test -e "$(SAMPLE)/.beam-ingest-sample"; then \
-		cd "$(SAMPLE)" && rm -rf agg components edges ws volumes prepared .scratch dataset.yml volumes.yml \
+		cd "$(SAMPLE)" && rm -rf agg components edges ws volumes prepared .scratch dataset.yml volumes.yml report.html \
 			graph.sqlite graph.sqlite-* graph.sqlite.prepared graph.sqlite.prepared-* && \
 		rm .beam-ingest-sample && cd - >/dev/null && { rmdir "$(SAMPLE)" 2>/dev/null || \
 		echo "kept in $(SAMPLE), as beam-ingest sample did not write it: $$(ls -A "$(SAMPLE)")"; }; \

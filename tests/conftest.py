@@ -161,6 +161,14 @@ def sample(_sample: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def built_sample(_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset file of a sample whose graph ``graph`` is built: tests may add files, and change none."""
+    path = shutil.copytree(_sample, tmp_path_factory.mktemp("built") / "sample") / "dataset.yml"
+    assert main(["graph", "graph", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
 def pinky256_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The graph of the real sample, in an SQLite file that tests only read."""
     store = tmp_path_factory.mktemp("pinky256") / "graph.sqlite"

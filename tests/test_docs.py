@@ -67,7 +67,7 @@ TYPED = {
     "commands.md": ["sample", "check", "graph", "graph", "status", "verify", "failures", "chunk", "python"],
     "inputs.md": ["", "graph", "verify"],
     "plan.md": ["sample", "plan", "plan"],
-    "view.md": ["sample", "graph", "view", "view", ""],
+    "view.md": ["sample", "graph", "view", "report", "view", ""],
     "l2cache.md": ["sample", "graph", "l2cache", "status", ""],
     "volumes.md": ["sample", "prepare", "graph", "verify"],
     "troubleshooting.md": [

@@ -23,7 +23,7 @@ FLOORS = (
     ("reader", "sample", "ingest", "verify", "volumes", "l2cache"),
     ("meshes",),
     ("checks", "runners", "view"),
-    ("plan",),
+    ("plan", "report"),
     ("cli",),
     ("__init__", "__main__"),
 )

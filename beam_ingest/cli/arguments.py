@@ -51,6 +51,7 @@ COMMANDS = {
     "launch": Command("run a stage on Dataflow, with the template of make template", takes_beam_options=True),
     "cancel": Command("stop the Dataflow job of a graph"),
     "verify": Command("compare a finished graph with its inputs, cell by cell", takes_beam_options=True),
+    "report": Command("write what was built on one page, with pictures"),
     "view": Command("look at a graph in Neuroglancer, on this machine"),
     "sample": Command("write a synthetic dataset to try the program on"),
 }

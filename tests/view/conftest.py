@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from beam_ingest.cli import main
 from beam_ingest.view.server import GraphServer
 from testing.emulator import Emulator
 from tests.graphs import pinky256
@@ -19,14 +17,6 @@ from tests.view.client import Client, serve
 def emulator() -> Iterator[Emulator]:
     with Emulator() as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def built_sample(_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The dataset file of a sample whose graph is built."""
-    path = shutil.copytree(_sample, tmp_path_factory.mktemp("view") / "sample") / "dataset.yml"
-    assert main(["graph", "graph", str(path)]) == 0
-    return path
 
 
 @pytest.fixture(scope="session")
