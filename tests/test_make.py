@@ -47,8 +47,9 @@ def test_clean_leaves_what_is_not_ours(theirs: Path, tmp_path: Path) -> None:
 def test_clean_removes_a_sample_and_its_graph(tmp_path: Path) -> None:
     sample = tmp_path / "my sample"
     assert main(["sample", str(sample), "--chunks", "2", "1", "1", "--chunk-size", "8", "8", "8"]) == 0
-    for name in ("graph.sqlite", "graph.sqlite-wal"):
+    for name in ("graph.sqlite", "graph.sqlite-wal", "report.html"):
         (sample / name).touch()
+    assert main(["sample", str(sample), "--chunks", "2", "1", "1", "--overwrite"]) == 0
     done = make(tmp_path, "clean", f"SAMPLE={sample}")
     assert done.returncode == 0, done.stderr
     assert not sample.exists()
@@ -57,7 +58,7 @@ def test_clean_removes_a_sample_and_its_graph(tmp_path: Path) -> None:
 def test_run_may_begin_with_volumes(tmp_path: Path) -> None:
     said = make(tmp_path, "--dry-run", "run", "VOLUMES=1").stdout
     words = [line.split("beam-ingest ", 1)[1].split()[0] for line in said.splitlines()]
-    assert words == ["sample", "prepare", "graph", "verify"]
+    assert words == ["sample", "prepare", "graph", "verify", "report"]
 
 
 @pytest.mark.slow

@@ -26,6 +26,8 @@ _CHUNKS_PER_PROCESS = 32
 """Fewer chunks than this are sooner done than another process has started."""
 _BATCH = 4
 _MARK = ".beam-ingest-sample"
+_MADE_OF_IT = ("graph.sqlite", "report.html")
+"""What other commands write beside a sample; it stays when the sample is replaced."""
 """A file that tells a sample's folder, written first; make clean goes by it too."""
 _DATASET = """\
 # A synthetic dataset: made-up neurites, cut into supervoxels. Made by
@@ -185,7 +187,7 @@ def _remove_sample(root: Path) -> None:
         "prepared",
         *(folder.partition("/")[0] for folder in FOLDERS),
     }
-    others = sorted(name for name in names - ours if not name.startswith("graph.sqlite"))
+    others = sorted(name for name in names - ours if not name.startswith(_MADE_OF_IT))
     if names and (_MARK not in names or others):
         found = f"{others[0]} in it" if others else f"no {_MARK} in it"
         raise ConfigError(
