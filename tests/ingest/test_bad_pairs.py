@@ -10,7 +10,8 @@ import pytest
 
 from beam_ingest import Dataset, make_job, start_job, store_url
 from tests.conftest import GRID, Cli, graph_cells, small_dataset, supervoxel
-from tests.inputs.test_bad_files import components, components_file, edges_file, failures, repair
+from tests.inputs.test_bad_files import components, components_file, edges_file, failures
+from tests.inputs.test_graphs_of_bad_files import repair
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
 
