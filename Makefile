@@ -166,7 +166,8 @@ clean: ## Remove what was made here
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@if test -e "$(SAMPLE)/.beam-ingest-sample"; then \
 		cd "$(SAMPLE)" && rm -rf agg components edges ws volumes prepared .scratch dataset.yml volumes.yml report.html \
-			graph.sqlite graph.sqlite-* graph.sqlite.prepared graph.sqlite.prepared-* && \
+			graph.sqlite graph.sqlite-* graph.sqlite.prepared graph.sqlite.prepared-* \
+			sample_l2cache.sqlite sample_l2cache.sqlite-* && \
 		rm .beam-ingest-sample && cd - >/dev/null && { rmdir "$(SAMPLE)" 2>/dev/null || \
 		echo "kept in $(SAMPLE), as beam-ingest sample did not write it: $$(ls -A "$(SAMPLE)")"; }; \
 	elif test -e "$(SAMPLE)"; then echo "$(SAMPLE) is left as it is: beam-ingest sample did not make it"; fi

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
 
+BYTES_PER_VOXEL = 16
+"""Memory that a chunk needs: 10 to 12 bytes a voxel for supervoxels, numbers and distances,"""
+FIXED_BYTES = 100 << 20
+"""and what the slabs of it need that are worked on, whatever its size."""
 _VOXELS_OF_A_GRAPHS_CHUNK = 1 << 17
 """Voxels whose attributes take as long as building a chunk of a graph."""
 
@@ -65,6 +69,11 @@ class L2CacheJob(StageJob):
     def weight(self) -> int:
         """By the voxels of a chunk."""
         return 1 + prod(self.shape) // _VOXELS_OF_A_GRAPHS_CHUNK
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Memory that a chunk needs."""
+        return prod(self.shape) * BYTES_PER_VOXEL + FIXED_BYTES
 
     @property
     def top(self) -> int:

@@ -43,14 +43,12 @@ def representatives(
     for slab in slabs(shape):
         runs = find_runs(flat, slab, shape).of_nodes
         weights.add(runs)
-        middle = runs.first.copy()
-        middle[0] += runs.sizes // 2
-        whole = distance[slab.begin + runs.starts + runs.sizes // 2].astype(np.int32)
+        middle = slab.begin + runs.starts + runs.sizes // 2
         # Weights wait until the farthest is known; few runs go as deep as their node does.
-        deep = np.flatnonzero(2 * whole >= deepest[runs.node])
-        middles.append((runs.node[deep], middle[:, deep], whole[deep]))
-    for node, middle, whole in middles:
-        np.maximum.at(bound, node, weights.of(node, middle, whole))
+        middles.append(middle[2 * distance[middle] >= deepest[runs.node]])
+    for middle in middles:
+        node, depth = flat[middle].astype(np.int64), distance[middle].astype(np.int32)
+        np.maximum.at(bound, node, weights.of(node, coordinates(middle, shape), depth))
     least = np.ceil(bound).astype(np.float32)  # whole numbers, so what is behind the point does not count
     least[0] = np.inf
     best = np.full(count + 1, -np.inf)

@@ -15,6 +15,7 @@ from beam_ingest.l2cache.build import cache_chunk
 from beam_ingest.l2cache.job import L2CacheJob
 from beam_ingest.stages import progress
 from beam_ingest.stages.coding import WriteUnit, decode_key
+from beam_ingest.stages.hints import with_memory, worker_bytes, workers_to_tell
 from beam_ingest.stages.planning import PlanBlocks
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
@@ -41,6 +42,10 @@ def build_l2cache(begin: beam.Pipeline | beam.pvalue.PBegin, job: L2CacheJob) ->
         return counts
 
     compute = beam.ParDo(_CacheBlock(job)).with_output_types(WriteUnit)
+    workers = workers_to_tell(begin)
+    if workers:
+        needed = worker_bytes(job.chunk_bytes, job.written(ATOMIC_LAYER), workers)
+        compute = with_memory(compute, needed, workers)
     units = begin | "Plan" >> PlanBlocks(job.scope) | "Compute" >> compute
     written = units | "Write" >> Write(job, ATOMIC_LAYER)
     end = begin | "End" >> beam.Impulse()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from beam_ingest.l2cache import numbering, runs
 from beam_ingest.l2cache.attributes import Attributes, node_attributes
 from beam_ingest.l2cache.cells import ATTRIBUTES, node_cells
+from beam_ingest.l2cache.job import BYTES_PER_VOXEL
 from beam_ingest.l2cache.numbering import number_nodes
 from tests.examples import examples
 from tests.l2cache.oracle import Triple, expect
@@ -116,6 +118,25 @@ def test_more_nodes_than_two_bytes_number() -> None:
     found = node_attributes(numbered.numbers, 70_000, (4.0, 4.0, 40.0))
     assert (found.voxels == 1).all()
     assert (found.representative == np.argwhere(ids)[np.argsort(ids.reshape(-1))]).all()
+
+
+def test_memory_of_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Besides the supervoxels, 8 bytes a voxel; docs/l2cache.md states the sum."""
+    for module in (runs, numbering):
+        monkeypatch.setattr(module, "SLAB_VOXELS", 1 << 14)  # whose memory does not grow with the chunk
+    bricks = np.arange(1, 1 + 16**3, dtype=np.uint64).reshape((16,) * 3)
+    ids = np.asfortranarray(bricks.repeat(8, 0).repeat(8, 1).repeat(8, 2))
+    supervoxels = bricks.reshape(-1)
+    tracemalloc.start()
+    numbered = number_nodes(ids, supervoxels, supervoxels // np.uint64(2) + np.uint64(1))
+    numbering_peak = tracemalloc.get_traced_memory()[1] / ids.size
+    tracemalloc.reset_peak()
+    node_attributes(numbered.numbers, numbered.nodes.size, (8.0, 8.0, 40.0))
+    attributes_peak = tracemalloc.get_traced_memory()[1] / ids.size
+    tracemalloc.stop()
+    assert numbering_peak < 5  # two of them are the numbers
+    assert attributes_peak < 10
+    assert ids.itemsize + max(numbering_peak, attributes_peak - 8) + 1 < BYTES_PER_VOXEL
 
 
 def test_what_does_not_fit_is_clamped_and_counted() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOptions, WorkerOptions
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.ingest.job import IngestJob
@@ -12,7 +11,7 @@ from beam_ingest.ingest.pipeline.layers import AtomicLayer, ParentLayer, ReadBlo
 from beam_ingest.ingest.pipeline.number_roots import Roots
 from beam_ingest.ingest.pipeline.read_raw import ReadRaw
 from beam_ingest.ingest.pipeline.stop import StopIfFailed
-from beam_ingest.stages.machines import SERVICE_MACHINE_TYPE, SERVICE_THREADS, Workers
+from beam_ingest.stages.hints import with_memory, workers_to_tell
 from beam_ingest.stages.planning import PlanBlocks
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.scope import BLOCK_LAYER
@@ -60,13 +59,12 @@ def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> b
     read = ReadRaw(job) if job.raw else beam.ParDo(ReadBlocks(job))
     output = begin | "Plan" >> PlanBlocks(job.scope) | "Layer 2" >> AtomicLayer(job, read)
     root_children = [output.root_children]
-    workers = _workers_to_tell(begin if isinstance(begin, beam.Pipeline) else begin.pipeline)
+    workers = workers_to_tell(begin)
     for layer in job.scope.layers:
         parents = ParentLayer(job, layer, output.written)
         if workers:
             needed = worker_bytes(job.grid, job.dataset.chunk_size, layer, workers)
-            if needed > workers.nbytes:
-                parents = parents.with_resource_hints(min_ram=f"{needed >> 30}GiB")
+            parents = with_memory(parents, needed, workers)
         output = output.messages | f"Layer {layer}" >> parents
         root_children.append(output.root_children)
     if not job.test:
@@ -80,18 +78,3 @@ def build_layers(begin: beam.Pipeline | beam.pvalue.PBegin, job: IngestJob) -> b
 
     end = begin | "End" >> beam.Impulse()
     return end | "Finish" >> beam.Map(finish, all_written(output.written)).with_output_types(Counts)
-
-
-def _workers_to_tell(pipeline: beam.Pipeline) -> Workers | None:
-    """The workers of Dataflow, which takes hints on memory; None of other runners."""
-    options = pipeline.options
-    if not any(kind.__name__ == "DataflowRunner" for kind in type(pipeline.runner).__mro__):
-        return None
-    if options.view_as(GoogleCloudOptions).flexrs_goal == "COST_OPTIMIZED":
-        return None  # with which it takes no hints
-    debug = options.view_as(DebugOptions)
-    return Workers.of(
-        options.view_as(WorkerOptions).machine_type or SERVICE_MACHINE_TYPE,
-        debug.number_of_worker_harness_threads or SERVICE_THREADS,
-        debug.experiments or [],
-    )
