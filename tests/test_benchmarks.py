@@ -58,6 +58,13 @@ def test_volumes_are_measured() -> None:
     assert float(said[-1].split()[1]) < 40, "docs/volumes.md states how much memory a voxel takes"
 
 
+def test_the_l2_cache_is_measured() -> None:
+    """With the ratios that docs/l2cache.md states of larger chunks: two clocks of one process."""
+    said = python("-m", "benchmarks.l2cache", "--shape", "64", "64", "32", "--rounds", "1").splitlines()
+    steps = ["read", "edt", "l2cache", "loop", "faster", "slower", "memory"]
+    assert [line.split()[0] for line in said[1:]] == steps
+
+
 def python(*arguments: str) -> str:
     """What a Python program prints."""
     command = [sys.executable, "-W", "ignore", *arguments]
