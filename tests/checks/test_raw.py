@@ -9,7 +9,8 @@ import pytest
 
 from tests.checks import ALL, checked, lines, problems
 from tests.conftest import Cli
-from tests.inputs.test_bad_shards import EDGE, ID, NAME, NEXT, SOUND, edge, flipped, raw, remap, shard
+from tests.inputs.test_bad_shards import EDGE, ID, NAME, NEXT, SOUND, edge, flipped, shard
+from tests.inputs.test_graphs_of_bad_shards import raw, remap
 
 RAW = "--raw"
 

@@ -13,19 +13,8 @@ from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.agglomeration import BETWEEN, FAKE, IN_CHUNK, ShardFile, assemble_chunk, read_shard
 from tests.conftest import GRID, Cli
 from tests.examples import slow
-from tests.inputs.test_bad_shards import (
-    AGAIN,
-    EDGE,
-    HERE,
-    ID,
-    NAME,
-    NEXT,
-    RECORD,
-    failures,
-    raw,
-    refused,
-    shard,
-)
+from tests.inputs.test_bad_shards import AGAIN, EDGE, HERE, ID, NAME, NEXT, RECORD, refused, shard
+from tests.inputs.test_graphs_of_bad_shards import failures, raw
 
 BIG = 3e38
 """A float32, but not twice."""

@@ -17,7 +17,8 @@ from beam_ingest.ingest.job import make_job, start_job
 from beam_ingest.inputs.server_files import ServerFiles
 from beam_ingest.runners.run import run_job
 from tests.conftest import Cli
-from tests.inputs.test_bad_shards import NAME, failures
+from tests.inputs.test_bad_shards import NAME
+from tests.inputs.test_graphs_of_bad_shards import failures
 
 NEXT, BESIDE = "1_1_1", "2_0_1"
 """A chunk of the same block, and one of the other."""
