@@ -20,7 +20,6 @@ from rich.progress import (
 from rich.text import Text
 
 from beam_ingest.errors import StoreError
-from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.stages import progress
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.progress import LayerStatus
@@ -34,7 +33,7 @@ _STORES = logging.getLogger("beam_ingest.stores")
 def make_bars(console: Console) -> Progress:
     """Bars of layers, with the time that they will still take; none where there is no terminal."""
     return Progress(
-        TextColumn("layer {task.description}"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
@@ -67,11 +66,12 @@ class ProgressDisplay:
         self._grid = job.grid
         self._console = Console(file=sys.stderr)
         self._handler = logging.StreamHandler(self._console.file)
-        self._layers = list(range(ATOMIC_LAYER, (job.top or job.grid.root_layer) + 1))
+        self._step = job.step
+        self._layers = list(range(job.bottom, (job.top or job.grid.root_layer) + 1))
         self._built: list[LayerStatus] = []
         self._progress = make_bars(self._console)
         self._bars = {
-            layer: self._progress.add_task(str(layer), total=job.grid.chunk_count(layer), start=False)
+            layer: self._progress.add_task(job.step(layer), total=job.grid.chunk_count(layer), start=False)
             for layer in self._layers
         }
 
@@ -110,7 +110,7 @@ class ProgressDisplay:
             self._layers.pop(0)
             self._built.append(status)
             if not self._console.is_terminal:
-                print(f"layer {status.layer} is built", file=self._console.file, flush=True)
+                print(f"{self._step(status.layer)} is built", file=self._console.file, flush=True)
 
     def _read(self, layer: int) -> LayerStatus:
         return progress.read_layer(self._store, self._grid, layer)

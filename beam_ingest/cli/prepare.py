@@ -55,7 +55,7 @@ def _print_summary(job: PrepareJob, place: str, layers: list[LayerStatus], secon
     with job.open_store() as store:
         totals, labels = read_totals(store), read_label_totals(store) or LabelTotals()
     print(f"prepared {source.path} in {seconds:.1f} s")
-    print(f"  chunks       {layers[0].done:,}; {_chunks(job)}")
+    print(f"  chunks       {layers[-1].done:,}; {_chunks(job)}")
     print(f"  supervoxels  {labels.supervoxels:,}, {labels.without_neighbour:,} of them without a neighbour")
     print(f"  pieces       {totals.pieces:,}, {totals.alone:,} of them touch nothing")
     for name, count, area in (

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         begun = Dataset.from_text(manifest.dataset, dataset.path)
         grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
         scope = Scope(grid, manifest.options["test"])
-        speed, watch = Speed(), progress.Watch(store, grid, scope, manifest.top)
+        speed, watch = Speed(), progress.Watch(store, grid, scope, manifest.top, manifest.bottom)
         while True:
             begun_at = time.monotonic()
             layers = watch.look()

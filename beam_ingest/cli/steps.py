@@ -29,7 +29,7 @@ class StepsDisplay:
         self._console = Console(file=sys.stderr)
         self._bars = make_bars(self._console)
         self._tasks = {
-            layer: self._bars.add_task(str(layer), total=total, start=False)
+            layer: self._bars.add_task(f"layer {layer}", total=total, start=False)
             for layer, total in totals.items()
         }
         self._told = time.monotonic()

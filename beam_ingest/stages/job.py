@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
-from beam_ingest.format.grid import ChunkGrid
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.format.table import Cells
 from beam_ingest.stages import progress
 from beam_ingest.stages.manifest import Manifest, OptionTypes, digest
@@ -98,6 +98,15 @@ class StageJob:
     def top(self) -> int:
         """The highest layer whose chunks the stage builds; 0 for the root layer."""
         return 0
+
+    @property
+    def bottom(self) -> int:
+        """The lowest layer whose chunks are marked when they are done."""
+        return ATOMIC_LAYER
+
+    def step(self, layer: int) -> str:
+        """What is done at a layer, for bars of progress."""
+        return f"layer {layer}"
 
     @property
     def scope(self) -> Scope:
@@ -186,6 +195,7 @@ class StageJob:
             tablets=tablets,
             stage=self.stage,
             top=self.top,
+            bottom=self.bottom,
         )
 
     def build(self, begin: beam.Pipeline | beam.pvalue.PBegin) -> beam.PCollection:

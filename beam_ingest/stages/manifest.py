@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from beam_ingest.errors import StoreError
 from beam_ingest.format import table
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER
 from beam_ingest.format.table import Cells, ColumnName
 from beam_ingest.stores.base import Store
 
@@ -46,6 +47,7 @@ class Manifest:
       tablets: tablets that were asked for; None for as many as the estimated rows need.
       stage: the stage that makes it (`beam_ingest.stages.job.StageJob.stage`).
       top: the highest layer whose chunks it builds; 0 for the root layer.
+      bottom: the lowest layer whose chunks it marks.
     """
 
     graph_id: str
@@ -59,6 +61,7 @@ class Manifest:
     tablets: int | None = None
     stage: str = GRAPH
     top: int = 0
+    bottom: int = ATOMIC_LAYER
 
     def cells(self) -> Cells:
         """The manifest row."""
@@ -87,6 +90,7 @@ class Manifest:
             and (manifest.tablets is None or manifest.tablets in range(1, 1000))
             and type(manifest.top) is int
             and 0 <= manifest.top < 64
+            and manifest.bottom in (SUPERVOXEL_LAYER, ATOMIC_LAYER)
             and type(manifest.options.get("test")) is bool
             and (manifest.stage != GRAPH or manifest.has_options(GRAPH_OPTIONS))
         )

@@ -116,22 +116,23 @@ def is_finished(store: Store, scope: Scope) -> bool:
     return key in read_done(store, [key])
 
 
-def read_status(store: Store, grid: ChunkGrid, top: int = 0) -> list[LayerStatus]:
+def read_status(store: Store, grid: ChunkGrid, top: int = 0, bottom: int = ATOMIC_LAYER) -> list[LayerStatus]:
     """Progress of every layer, from the store itself.
 
     Args:
       store: the graph's store, from `open_store`.
       grid: its chunk grid, as `IngestJob.grid` or `GraphReader.grid` gives it.
       top: the highest layer that the stage builds; 0 for the root layer.
+      bottom: the lowest layer whose chunks it marks.
 
     Returns:
-      One status per layer, from layer 2 up: chunks that are done, chunks in all, what was
+      One status per layer, from `bottom` up: chunks that are done, chunks in all, what was
       built, and the milliseconds it took.
 
     Raises:
       StoreError: when the store cannot be read.
     """
-    return [read_layer(store, grid, layer) for layer in range(ATOMIC_LAYER, (top or grid.root_layer) + 1)]
+    return [read_layer(store, grid, layer) for layer in range(bottom, (top or grid.root_layer) + 1)]
 
 
 class Watch:
@@ -142,17 +143,20 @@ class Watch:
       grid: its chunk grid.
       scope: the chunks that are written.
       top: the highest layer that the stage builds; 0 for the root layer.
+      bottom: the lowest layer whose chunks it marks.
     """
 
-    def __init__(self, store: Store, grid: ChunkGrid, scope: Scope, top: int = 0) -> None:
+    def __init__(
+        self, store: Store, grid: ChunkGrid, scope: Scope, top: int = 0, bottom: int = ATOMIC_LAYER
+    ) -> None:
         self._store = store
         self._grid = grid
         self._scope = scope
-        self._layers = range(ATOMIC_LAYER, (top or grid.root_layer) + 1)
+        self._layers = range(bottom, (top or grid.root_layer) + 1)
         self._whole: dict[int, LayerStatus] = {}
 
     def look(self) -> list[LayerStatus]:
-        """The layers, from 2 up: those that were whole are not read again, nor those that have not begun.
+        """The layers, from the lowest up: those that were whole are not read again, nor those that have not begun.
 
         A layer begins when the one below it is whole.
         """
@@ -174,10 +178,11 @@ class Watch:
 def read_layer(store: Store, grid: ChunkGrid, layer: int) -> LayerStatus:
     """Progress of one layer, whose rows follow each other, since ids begin with the layer.
 
-    Of a layer of very many chunks, what is counted up by blocks is read, and milliseconds are not known.
+    Of a layer of very many chunks, what is counted up by blocks is read, and milliseconds are not known. Where
+    nothing is, as in stages that do not count so, or at the beginning, the rows themselves are read.
     """
-    if tallies.is_tallied(grid, layer):
-        done, found = tallies.read_layer(store, grid, layer)
+    done, found = tallies.read_layer(store, grid, layer) if tallies.is_tallied(grid, layer) else (0, None)
+    if done and found is not None:
         return LayerStatus(layer, done, grid.chunk_count(layer), found, 0)
     first = grid.chunk_id(layer, (0, 0, 0))
     end = first + (1 << (64 - grid.layer_id_bits))

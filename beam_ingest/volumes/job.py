@@ -12,11 +12,12 @@ import numpy as np
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import Folder, local_path
-from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Coordinates
 from beam_ingest.inputs.watershed import Watershed, chunk_grid
 from beam_ingest.stages import progress
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import digest
+from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stores import Store, store_url
 from beam_ingest.volumes.choose import choose
 from beam_ingest.volumes.outputs import MARK, check_free, output_places, remove_outputs
@@ -55,6 +56,19 @@ class PrepareJob(StageJob):
     def top(self) -> int:
         """Files are written for chunks of layer 2 alone."""
         return ATOMIC_LAYER
+
+    @property
+    def bottom(self) -> int:
+        """Chunks are marked when they are cut, and again when their files are written."""
+        return SUPERVOXEL_LAYER
+
+    def step(self, layer: int) -> str:
+        """What is done at a layer."""
+        return f"layer {layer} ({'files' if layer == ATOMIC_LAYER else 'cut'})"
+
+    def is_complete(self, layers: list[LayerStatus]) -> bool:
+        """Whether the files of every chunk are written."""
+        return super().is_complete([status for status in layers if status.layer == ATOMIC_LAYER])
 
     @property
     def joins(self) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from beam_ingest import halt
 from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates
+from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Coordinates
 from beam_ingest.inputs.components import components_file_name, encode_components
 from beam_ingest.inputs.edges import edges_file_name, edges_folder, encode_chunk_edges
 from beam_ingest.stages import progress
@@ -136,6 +136,7 @@ class _CutChunks(beam.DoFn):  # type: ignore[misc]
 
     def _chunk(self, coords: Coordinates, needed: set[Coordinates]) -> Iterator[beam.pvalue.TaggedOutput]:
         job, cutter = self._job, self._cutter
+        begun = time.perf_counter_ns()
         pieces, ids, agglomerated, mixed, affinities = cutter.read(coords)
         for axis, upper, plane in cutter.planes(coords, pieces, ids, agglomerated, affinities):
             x, y, z = (c + (-1 if upper else 1) * (i == axis) for i, c in enumerate(coords))
@@ -158,6 +159,9 @@ class _CutChunks(beam.DoFn):  # type: ignore[misc]
         cut = CutChunk(ids, pieces.labels, agglomerated, cutter.contacts(pieces, affinities), mixed, nbytes)
         packed = compress(pack_blobs([_CHUNK, cut.encode()]))
         yield beam.pvalue.TaggedOutput(_CHUNKS, (encode_key(job.grid.chunk_id(ATOMIC_LAYER, coords)), packed))
+        milliseconds = (time.perf_counter_ns() - begun) // 1_000_000
+        unit = WriteUnit(_mark(job, coords, SUPERVOXEL_LAYER), Counts(), milliseconds, [])
+        yield beam.pvalue.TaggedOutput(_UNITS, unit)
 
 
 def _cross(group: tuple[bytes, Iterable[bytes]]) -> Iterator[tuple[bytes, bytes]]:
@@ -215,6 +219,8 @@ class _WriteFiles(beam.DoFn):  # type: ignore[misc]
         joined = chunk.agglomerated if job.joins else None
         labels = chunk_labels(chunk.ids, chunk.sources, joined, edges.in_chunk, across)
         cells = totals.cells(decode_key(key), labels, crc32(b"".join(contents)))
+        # That it was cut is written with it, too, or a run that is killed between the two would lack it.
+        cells += progress.done_cells(_mark(job, coords, SUPERVOXEL_LAYER), Counts(), 0, 0)[:1]
         counts = Counts(
             supervoxels=int(chunk.ids.size),
             edges=len(edges),
@@ -234,5 +240,5 @@ def _finish(job: PrepareJob, _: bytes, counts: Counts) -> Counts:
     return counts
 
 
-def _mark(job: PrepareJob, coords: Coordinates) -> bytes:
-    return progress.chunk_key(job.grid.chunk_id(ATOMIC_LAYER, coords))
+def _mark(job: PrepareJob, coords: Coordinates, layer: int = ATOMIC_LAYER) -> bytes:
+    return progress.chunk_key(job.grid.chunk_id(layer, coords))

@@ -148,12 +148,24 @@ def test_a_chunk_that_fails_is_listed_and_resume_finishes(prepared: Path, datase
     listed = next(line for line in outcome.err.splitlines() if "lists them" in line).split("`")[1].split()[1:]
     failed = cli(*listed)
     assert (failed.status, "FILL_MISSING" in failed.out) == (1, True)
+    status = cli("status", *listed[1:])
+    assert status.status == 1
+    done = {line.split()[0]: int(line.split()[2]) for line in status.out.splitlines() if " / 12" in line}
+    assert done["1"] == 12 - failed.out.count("FILL_MISSING") > done["2"] > 0
     some = outputs(dataset)
     assert 0 < len(some) < len(outputs(prepared))
     shutil.move(dataset.parent / "kept", block)
-    assert cli("prepare", dataset, "--resume").status == 0
+    resumed = cli("prepare", dataset, "--resume")
+    assert "layer 1 (cut) is built" in resumed.err
+    assert "layer 2 (files) is built" in resumed.err
     assert outputs(dataset) == outputs(prepared)
+    assert counted(resumed.out) == counted(cli("prepare", dataset, "--overwrite").out)
     assert "nothing to resume" in cli("prepare", dataset, "--resume").out
+
+
+def counted(summary: str) -> list[str]:
+    """The lines of a summary that say what was made."""
+    return [line for line in summary.splitlines() if line.startswith("  ")]
 
 
 def test_outputs_that_are_there_are_kept_unless_told(prepared: Path, dataset: Path, cli: Cli) -> None:
