@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from beam_ingest.errors import StoreError
+from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.stages import progress
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.progress import LayerStatus
@@ -95,19 +96,22 @@ class ProgressDisplay:
 
     def layers(self) -> list[LayerStatus]:
         """Every layer: those that are built as they were when that was seen, the others read now."""
-        return self._built + [self._read(layer) for layer in self._layers]
+        found = self._built + [self._read(layer) for layer in self._layers]
+        return sorted(found, key=lambda status: status.layer)
 
     def update(self) -> None:
         """Show how far the job is: how far the layer is that is being built, since those below are done."""
-        while self._layers:
-            bar, status = self._bars[self._layers[0]], self._read(self._layers[0])
+        for layer in list(self._layers):
+            bar, status = self._bars[layer], self._read(layer)
             # A layer's clock starts when the layer below is done, or its rate would count the wait.
             if not self._progress.tasks[bar].started:
                 self._progress.start_task(bar)
             self._progress.update(bar, completed=status.done)
             if status.done < status.total:
+                if layer < ATOMIC_LAYER:
+                    continue  # chunks that fail do not keep others from the next step
                 return
-            self._layers.pop(0)
+            self._layers.remove(layer)
             self._built.append(status)
             if not self._console.is_terminal:
                 print(f"{self._step(status.layer)} is built", file=self._console.file, flush=True)

@@ -156,9 +156,9 @@ class Watch:
         self._whole: dict[int, LayerStatus] = {}
 
     def look(self) -> list[LayerStatus]:
-        """The layers, from the lowest up: those that were whole are not read again, nor those that have not begun.
+        """The layers, from the lowest up: not read again are those that were whole or have not begun.
 
-        A layer begins when the one below it is whole.
+        A layer begins when the one below it is whole; layer 2 always does.
         """
         found: list[LayerStatus] = []
         begun = True
@@ -170,7 +170,7 @@ class Watch:
                 status = LayerStatus(layer, 0, self._grid.chunk_count(layer), Counts(), 0)
             elif status.done >= self._scope.written(layer):
                 self._whole[layer] = status
-            begun = layer in self._whole
+            begun = layer in self._whole or layer < ATOMIC_LAYER
             found.append(status)
         return found
 
@@ -178,8 +178,8 @@ class Watch:
 def read_layer(store: Store, grid: ChunkGrid, layer: int) -> LayerStatus:
     """Progress of one layer, whose rows follow each other, since ids begin with the layer.
 
-    Of a layer of very many chunks, what is counted up by blocks is read, and milliseconds are not known. Where
-    nothing is, as in stages that do not count so, or at the beginning, the rows themselves are read.
+    Of a layer of very many chunks, what is counted up by blocks is read, and milliseconds are not known.
+    Where nothing is, as in stages that do not count so, or at the beginning, the rows themselves are read.
     """
     done, found = tallies.read_layer(store, grid, layer) if tallies.is_tallied(grid, layer) else (0, None)
     if done and found is not None:

@@ -14,6 +14,7 @@ from cloudvolume import CloudVolume
 
 from beam_ingest.inputs.components import decode_components
 from beam_ingest.inputs.edges import decode_chunk_edges
+from beam_ingest.stages import tallies
 from tests.conftest import Cli
 from tests.graphs import pinky256, prism, read_cells
 from tests.stages.test_kill import kill, start
@@ -235,6 +236,21 @@ def test_real_volumes_become_the_golden_graph(cli: Cli, tmp_path: Path) -> None:
     golden = {frozenset(group) for group in groups.values()}
     assert (len(golden), len(found)) == (538, 539)
     assert golden < found
+
+
+def test_a_grid_of_very_many_chunks_is_taken_up(
+    prepared: Path, dataset: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "MOST_ROWS", 1)
+    block = sorted((dataset.parent / "supervoxels").rglob("*-*_*-*_*-*"))[0]
+    shutil.move(block, dataset.parent / "kept")
+    assert cli("prepare", dataset, "--direct_num_workers", "1").status == 1
+    some = {name: (dataset.parent / name).stat().st_mtime_ns for name in outputs(dataset) if "edges" in name}
+    assert some
+    shutil.move(dataset.parent / "kept", block)
+    assert cli("prepare", dataset, "--resume", "--direct_num_workers", "1").status == 0
+    assert outputs(dataset) == outputs(prepared)
+    assert {name: (dataset.parent / name).stat().st_mtime_ns for name in some} == some
 
 
 def test_a_killed_run_is_resumed_to_the_same_bytes(prepared: Path, dataset: Path, cli: Cli) -> None:
