@@ -41,7 +41,7 @@ def comparable(store: Path) -> Cells:
     return {
         key: value
         for key, value in read_cells(store, own=True).items()
-        if key[2] not in (b"milliseconds", b"manifest")
+        if key[2] not in (b"milliseconds", b"manifest", b"usage")
     }
 
 

@@ -10,6 +10,7 @@ from beam_ingest.cli.sizes import size
 from beam_ingest.stages import progress
 from beam_ingest.stages.failures import read_failures, summarise
 from beam_ingest.stages.manifest import Manifest
+from beam_ingest.stages.usage import read_plan, read_usage
 from beam_ingest.stores import Store
 
 _WINDOW_SECONDS = 60.0
@@ -58,6 +59,8 @@ def print_progress(
             "options": manifest.options,
             "timestamp": manifest.timestamp,
             "layers": [asdict(layer) for layer in layers],
+            "usage": read_usage(store),
+            "plan": read_plan(store),
             "failed": len({failure.chunk for failure in failures}),
             "failures": [asdict(failure) for failure in failures],
         }

@@ -22,6 +22,7 @@ from beam_ingest.stages.job import SomeJob, StageJob
 from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stages.splits import check_tablets
 from beam_ingest.stages.start import start_job
+from beam_ingest.stages.usage import LayerUsage, add_usage
 from beam_ingest.stores.routing import read_routing
 
 MakeJob: TypeAlias = Callable[[argparse.Namespace, Dataset], SomeJob]
@@ -56,7 +57,8 @@ def run_stage(arguments: argparse.Namespace, make_job: MakeJob[SomeJob], report:
             if job.resume and job.is_finished(store):
                 say_complete(job)
                 return 0
-            layers = _run(job, options, ProgressDisplay(store, job))
+            layers, used = _run(job, options, ProgressDisplay(store, job))
+            add_usage(store, job.timestamp, used)
             store.finish()
     report(job, store.place, layers, time.monotonic() - begun)
     return 0
@@ -88,14 +90,16 @@ def _beam_options(job: StageJob, arguments: argparse.Namespace) -> dict[str, Any
     return options
 
 
-def _run(job: StageJob, options: dict[str, Any], display: ProgressDisplay) -> list[LayerStatus]:
-    """Run a started job to its end; returns the progress of its layers."""
+def _run(
+    job: StageJob, options: dict[str, Any], display: ProgressDisplay
+) -> tuple[list[LayerStatus], list[LayerUsage]]:
+    """Run a started job to its end; returns the progress of its layers, and what they took."""
     try:
         with logged(), temporary_folder(is_local(options)), display:
-            run_job(job, options, display.update, display.interval)
+            used = run_job(job, options, display.update, display.interval)
     except KeyboardInterrupt:
         raise StoppedError(f"interrupted; --resume finishes {job.title}") from None
     layers = display.layers()
     if not job.is_complete(layers):
         raise BeamIngestError(f"{job.title}: the run ended before every chunk was done; --resume finishes it")
-    return layers
+    return layers, used

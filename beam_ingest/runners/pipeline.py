@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, TypeAlias
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.runner import PipelineRunner
+from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
 from beam_ingest import halt
 from beam_ingest.runners import local, portable
@@ -24,13 +23,16 @@ def run_pipeline(
     options: Mapping[str, Any],
     tick: Callable[[], None] = lambda: None,
     interval: float = 0.5,
-) -> None:
+) -> PipelineResult | None:
     """Run a pipeline to its end.
 
     Args:
       build: applies the transforms to the empty pipeline.
       options: options of Apache Beam by name.
       tick: called about every `interval` seconds while the pipeline runs.
+
+    Returns:
+      The runner's result, which has its metrics; None of an engine that has none.
 
     Raises:
       WorkerDiedError: when a worker process is gone; the caller should end the process.
@@ -40,15 +42,19 @@ def run_pipeline(
     """
     local.join_last_run()
     halt.clear()
+    results: list[PipelineResult] = []
+
+    def run(lease: str = "") -> None:
+        results.append(_run(build, options, lease))
+
     if is_local(options):
-        local.run_in_thread(partial(_run, build, options), tick, interval)
+        local.run_in_thread(run, tick, interval)
     else:
-        _run_elsewhere(build, options, tick, interval)
+        _run_elsewhere(run, tick, interval)
+    return results[0] if results else None
 
 
-def _run_elsewhere(
-    build: Build, options: Mapping[str, Any], tick: Callable[[], None], interval: float
-) -> None:
+def _run_elsewhere(run: Callable[[], None], tick: Callable[[], None], interval: float) -> None:
     """Run in this thread, since some runners install signal handlers, and tick in another."""
     ended = threading.Event()
 
@@ -58,7 +64,7 @@ def _run_elsewhere(
     ticker = threading.Thread(target=show, name="progress", daemon=True)
     ticker.start()
     try:
-        _run(build, options)
+        run()
     except KeyboardInterrupt:
         local.leave_running()
         raise
@@ -67,12 +73,13 @@ def _run_elsewhere(
         ticker.join()
 
 
-def _run(build: Build, options: Mapping[str, Any], lease: str = "") -> None:
+def _run(build: Build, options: Mapping[str, Any], lease: str) -> PipelineResult:
     pipeline = make_pipeline(build, options, lease)
     if isinstance(pipeline.runner, PortableRunner):
-        portable.run(pipeline)
-    else:
-        pipeline.run().wait_until_finish()
+        return portable.run(pipeline)
+    result = pipeline.run()
+    result.wait_until_finish()
+    return result
 
 
 def make_pipeline(build: Build, options: Mapping[str, Any], lease: str = "") -> beam.Pipeline:

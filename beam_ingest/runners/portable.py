@@ -16,7 +16,7 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.runner import PipelineRunner, create_runner
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
 from apache_beam.runners.worker.data_plane import PeriodicThread
 
 from beam_ingest import halt
@@ -149,7 +149,7 @@ def _without_deadline(runner: PortableRunner) -> None:
     runner.create_job_service_handle = create_job_service_handle
 
 
-def run(pipeline: beam.Pipeline) -> None:
+def run(pipeline: beam.Pipeline) -> PipelineResult:
     """Run a pipeline to its end, however long that takes; Ctrl-C ends it on the engine too.
 
     Raises:
@@ -160,6 +160,7 @@ def run(pipeline: beam.Pipeline) -> None:
     try:
         result = pipeline.run()
         result.wait_until_finish()
+        return result
     except KeyboardInterrupt:
         halt.halt()
         with suppress(grpc.RpcError, ValueError):  # the engine is gone, its channel closed

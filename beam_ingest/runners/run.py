@@ -11,11 +11,13 @@ from beam_ingest.runners.pipeline import make_pipeline, run_pipeline
 from beam_ingest.runners.reasons import known_error, reason
 from beam_ingest.stages import failures
 from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.meter import read_metrics
+from beam_ingest.stages.usage import LayerUsage
 
 
 def run_job(
     job: StageJob, options: Mapping[str, Any], tick: Callable[[], None] = lambda: None, interval: float = 0.5
-) -> None:
+) -> list[LayerUsage]:
     """Run a started job to its end.
 
     Args:
@@ -23,6 +25,9 @@ def run_job(
       options: options of Apache Beam by name, such as ``{"direct_num_workers": 2}``; empty for a local run.
       tick: called about every `interval` seconds while the job runs.
       interval: seconds between calls of `tick`.
+
+    Returns:
+      What its layers took, where the runner measures.
 
     Raises:
       KeyboardInterrupt: on Ctrl-C; the graph can be resumed.
@@ -32,11 +37,12 @@ def run_job(
       WorkerDiedError: as `run_pipeline`; from then on, this process says nothing of gRPC's errors in threads.
     """
     try:
-        run_pipeline(job.build, options, tick, interval)
+        result = run_pipeline(job.build, options, tick, interval)
     except WorkerDiedError as error:
         raise WorkerDiedError(f"{error}; --resume finishes {job.title}") from error
     except Exception as error:
         raise _explained(job, error) from error
+    return [] if result is None else read_metrics(result)
 
 
 class Submission(NamedTuple):

@@ -21,6 +21,7 @@ from beam_ingest.stages.coding import WriteUnit
 from beam_ingest.stages.failures import Failure
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import Ownership
+from beam_ingest.stages.meter import Meter
 from beam_ingest.stages.process import PerProcess, Tally
 from beam_ingest.stages.progress import Counts
 from beam_ingest.stages.typed import merging
@@ -107,6 +108,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         # Dataflow reads this one, and does not scale up against a table that asks us to wait.
         self._throttling = ThrottlingSignaler(namespace)
         self._tally = PerProcess(partial(Tally, HOPELESS_CHUNKS))
+        self._meter = Meter(namespace)
         self._build_ms = beam.metrics.Metrics.distribution(namespace, "build_ms")
         self._store: Store
         self._ownership: Ownership
@@ -126,6 +128,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._full = FLUSH_BYTES >> 4
 
     def start_bundle(self) -> None:
+        self._meter.begin()
+        self._sending = 0
         self._units = []
         self._bytes = 0
         self._sent = deque()
@@ -145,6 +149,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for counts in self._send(0):
             yield GlobalWindows.windowed_value(counts)
+        self._meter.end(self._sending)
 
     def teardown(self) -> None:
         for sent in self._sent:
@@ -182,6 +187,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
     def _write(self, units: list[WriteUnit]) -> tuple[Counts, list[WriteReport]]:
         """Write the units' cells, and when those are there, their progress rows."""
         halt.check()
+        begun = time.thread_time_ns()
         timestamp = self._job.timestamp
         fresh = units
         self._ownership.check()
@@ -208,6 +214,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
             + [column for unit in units for column in unit.after],
             timestamp,
         )
+        self._sending += time.thread_time_ns() - begun  # one thread sends
         return _sum(unit.counts for unit in units), [cells, marks]
 
     def _report(self, report: WriteReport) -> None:

@@ -14,6 +14,7 @@ from beam_ingest.inputs.check import nothing_joined
 from beam_ingest.stages import tallies
 from beam_ingest.stages.manifest import MANIFEST_KEY, digest
 from beam_ingest.stages.progress import ROOT_EDGES_KEY, Counts
+from beam_ingest.stages.usage import PLAN, USAGE
 from beam_ingest.stores import Store, StoredCell
 from beam_ingest.verify.cells import Columns, note_strays, shown, take, text
 from beam_ingest.verify.findings import Findings, Shard
@@ -40,6 +41,8 @@ def verify_rest(job: VerifyJob, store: Store, findings: Findings) -> None:
                 value = take(columns, key, name)
                 if value is not None:
                     found[key, name] = value
+            for name in (USAGE, PLAN):  # which say nothing of the graph
+                take(columns, MANIFEST_KEY, name)
             if not job.scope.test:
                 _root_counters(root_chunk, columns, findings)
                 _root_progress(root_chunk, columns, findings)

@@ -21,7 +21,7 @@ TYPES = {
     "object or null": (dict, type(None)),
     "integer or null": (int, type(None)),
 }
-OPEN = {"options", "layers[].counts", "counts", "notes", "failures", "sources"}
+OPEN = {"options", "usage", "plan", "layers[].counts", "counts", "notes", "failures", "sources"}
 """Values whose own keys are not listed."""
 ESTIMATE = {"low", "expected", "high"}
 """Keys that are explained once, of many values."""

@@ -56,7 +56,7 @@ def _local_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def comparable(cells: Cells, ignored: tuple[bytes, ...] = ()) -> Cells:
     """Cells without what differs between runs: times, and the manifest with the dataset's text."""
-    drop = (b"milliseconds", b"manifest", *ignored)
+    drop = (b"milliseconds", b"manifest", b"usage", *ignored)
     return {key: value for key, value in cells.items() if key[2] not in drop}
 
 

@@ -33,7 +33,7 @@ def begin(
 
 def cells(emulator: Emulator) -> Cells:
     found = read_table(emulator.address, PROJECT, INSTANCE, "g")
-    own = (b"milliseconds", b"manifest")
+    own = (b"milliseconds", b"manifest", b"usage")
     return {k: value for k, (value, _) in found.items() if k[2] not in own and k[0] != b"meta"}
 
 
