@@ -66,7 +66,7 @@ TYPED = {
     "README.md": ["sample", "check", "graph", "status", "verify", "", ""],
     "commands.md": ["sample", "check", "graph", "graph", "status", "verify", "failures", "chunk", "python"],
     "inputs.md": ["", "graph", "verify"],
-    "plan.md": ["sample", "plan", "plan"],
+    "plan.md": ["sample", "plan", "plan", "graph", "costs"],
     "view.md": ["sample", "graph", "view", "report", "view", ""],
     "l2cache.md": ["sample", "graph", "l2cache", "status", ""],
     "volumes.md": ["sample", "prepare", "graph", "verify"],

@@ -46,6 +46,7 @@ COMMANDS = {
         takes_beam_options=True,
     ),
     "status": Command("show how far each layer of a graph is built"),
+    "costs": Command("show what a graph took to build and what that costs, beside its plan"),
     "failures": Command("list the chunks that could not be built, and why"),
     "chunk": Command("build one chunk on this machine and show every detail; writes nothing"),
     "launch": Command("run a stage on Dataflow, with the template of make template", takes_beam_options=True),

@@ -13,12 +13,11 @@ from beam_ingest.cli.colour import coloured
 from beam_ingest.cli.importing import importing
 from beam_ingest.cli.options import add_app_profile, add_dataset, add_json, add_settings
 from beam_ingest.cli.sizes import count_of
-from beam_ingest.errors import ConfigError
+from beam_ingest.errors import BeamIngestError, ConfigError
 
 if TYPE_CHECKING:
     from beam_ingest.checks.check_job import CheckJob
     from beam_ingest.checks.findings import Case, Findings
-    from beam_ingest.dataset import Dataset
     from beam_ingest.ingest.job import IngestJob
     from beam_ingest.stages.findings import Tallies
 
@@ -85,7 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
         head = {"dataset": dataset.path, "raw": arguments.raw, "grid": chunks, "sample": opened}
         print(json.dumps(head | {"wrong": findings.total} | findings.as_dict()))
     else:
-        _show(dataset, job, findings, time.monotonic() - begun)
+        _show(job, findings)
+        if ingest is not None and not findings.total:
+            _show_plan(ingest, options.get("region"))
+        verdict = count_of(findings.total, "problem") if findings.total else "No problems"
+        line = f"{verdict} found in {dataset.path} (checked in {time.monotonic() - begun:.1f} s)"
+        print(f"\n{coloured(line, good=not findings.total)}")
     return _MISCONFIGURED if CONFIGURATION in findings.problems else _WRONG if findings.total else 0
 
 
@@ -105,7 +109,19 @@ def _beam_options(job: IngestJob, given: Mapping[str, Any], count: int | None) -
     return dict(given)
 
 
-def _show(dataset: Dataset, job: CheckJob | None, findings: Findings, seconds: float) -> None:
+def _show_plan(ingest: IngestJob, region: str | None) -> None:
+    """What the graph will take, by a few blocks."""
+    from beam_ingest.cli.planning import Wishes, quick_plan, short_lines
+    from beam_ingest.plan.prices import DEFAULT_REGION
+
+    try:
+        lines = short_lines(quick_plan(ingest, Wishes(region=region or DEFAULT_REGION)))
+    except BeamIngestError as error:  # in blocks that were not checked
+        lines = [f"no plan: {error}"]
+    print("", *lines, sep="\n")
+
+
+def _show(job: CheckJob | None, findings: Findings) -> None:
     if job is not None:
         total = job.grid.chunk_count(2)
         grid = "x".join(map(str, job.grid.chunks))
@@ -118,9 +134,6 @@ def _show(dataset: Dataset, job: CheckJob | None, findings: Findings, seconds: f
     for line in sorted(findings.unchecked):
         print(f"\nnot checked: {line}")
     _show_tallies("PROBLEM", findings.problems)
-    verdict = count_of(findings.total, "problem") if findings.total else "No problems"
-    line = f"{verdict} found in {dataset.path} (checked in {seconds:.1f} s)"
-    print(f"\n{coloured(line, good=not findings.total)}")
 
 
 def _show_tallies(head: str, tallies: Tallies[Case]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 
 from beam_ingest.cli.importing import importing
 from beam_ingest.cli.options import DEFAULT_SETTINGS, add_settings, add_stage
@@ -48,8 +49,13 @@ def run(arguments: argparse.Namespace) -> int:
     launching.say_who(settings)
     region = launching.workers_region(settings, options)
     read_region_clusters(job, region, arguments.any_region)
+    plan = launching.Plan(job, arguments, region)
+    if arguments.overwrite and not arguments.yes and sys.stdin.isatty():  # or it is shown afterwards
+        plan.show()
     launching.check_table(arguments, job)
     given["dataset"] = launching.upload(job, settings)
+    if plan.content is not None:
+        given["plan"] = launching.upload_plan(job, settings, plan.content)
     given["store"] = "/".join(job.store.split("/")[:2])
     if arguments.overwrite:
         given["yes"] = "true"
@@ -57,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     job_id = flex.launch(settings, job.store, given, options, tags)
     more = "" if arguments.settings == DEFAULT_SETTINGS else f" --settings={shlex.quote(arguments.settings)}"
     print_submitted(job, settings.project, settings.region, job_id, more)
+    plan.show()
     if arguments.wait:
         launching.wait(job, settings, job_id)
     return 0

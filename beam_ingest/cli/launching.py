@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from beam_ingest.cli.kept_plan import read_plan_file
 from beam_ingest.cli.overwrite import confirm_overwrite
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import ConfigError, StoreError, SubmitError
+from beam_ingest.errors import BeamIngestError, ConfigError, StoreError, SubmitError
 from beam_ingest.files import Folder
+from beam_ingest.ingest.job import IngestJob
 from beam_ingest.runners import flex
 from beam_ingest.runners.dataflow import console_url, labels
 from beam_ingest.runners.settings import Settings
@@ -51,6 +55,57 @@ def check_table(arguments: argparse.Namespace, job: StageJob) -> None:
             check_resumable(job, store)
         if not arguments.resume:
             job.check_files(store, arguments.overwrite)
+
+
+class Plan:
+    """The plan that is kept with a graph: the one that was named, or one of a small sample.
+
+    None is made of a test, of what is resumed, of other stages, and where inputs cannot be read from here.
+
+    Args:
+      job: the job.
+      arguments: of ``launch``.
+      region: where its workers will be.
+    """
+
+    def __init__(self, job: StageJob, arguments: argparse.Namespace, region: str) -> None:
+        self._job = job
+        self._region = region
+        self._given = read_plan_file(arguments.plan)
+        self._wanted = not job.test and not arguments.resume and self._given is None
+        self._shown = False
+
+    @functools.cached_property
+    def _made(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The plan, and what is shown of it."""
+        if not isinstance(self._job, IngestJob) or not self._wanted:
+            return self._given, []
+        from beam_ingest.cli.planning import Wishes, quick_plan, short_lines
+
+        try:
+            plan = quick_plan(self._job, Wishes(region=self._region))
+        except BeamIngestError as error:  # which workers may not meet; `check` tells more
+            return None, [f"no plan: {error}"]
+        return plan.as_dict(), short_lines(plan)
+
+    @property
+    def content(self) -> dict[str, Any] | None:
+        """As ``plan --json`` prints it; None without one."""
+        return self._made[0]
+
+    def show(self) -> None:
+        """Print it in short, once."""
+        if not self._shown:
+            print(*(f"{line}\n" for line in self._made[1]), sep="", end="", flush=True)
+        self._shown = True
+
+
+def upload_plan(job: StageJob, settings: Settings, plan: Mapping[str, Any]) -> str:
+    """Put a plan where the launcher finds it."""
+    folder, content = Folder(f"{settings.staging_location}/plans"), json.dumps(plan)
+    name = f"{labels(job)['dataset']}-{digest(content)[:12]}.json"
+    folder.write({name: content.encode()})
+    return folder.path(name)
 
 
 def upload(job: StageJob, settings: Settings) -> str:

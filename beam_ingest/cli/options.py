@@ -53,6 +53,11 @@ def add_stage(parser: argparse.ArgumentParser, of_a_graph: bool = True) -> None:
     parser.add_argument(
         "--yes", action="store_true", help="let --overwrite remove a Bigtable table without asking"
     )
+    parser.add_argument(
+        "--plan",
+        metavar="FILE",
+        help="keep this plan, as `plan --json` printed it, with what is made: `costs` compares with it",
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote")
     existing.add_argument("--resume", action="store_true", help="finish what was begun with the same options")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from beam_ingest.checks import listing
 from beam_ingest.cli.reporting import run_for_report
-from beam_ingest.cli.sizes import count_of, size
+from beam_ingest.cli.sizes import count_of, dollars, number_of, size
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.errors import BeamIngestError, ConfigError, EmptyInputError
 from beam_ingest.format.grid import ATOMIC_LAYER
@@ -15,11 +15,16 @@ from beam_ingest.ingest.job import IngestJob
 from beam_ingest.plan.bill import NODES, Bill, bill
 from beam_ingest.plan.estimate import Estimate, estimate
 from beam_ingest.plan.findings import PlanFindings
+from beam_ingest.plan.measure import measure
 from beam_ingest.plan.plan_dataset import UNUSABLE, PlanDataset, PlanJob
+from beam_ingest.plan.presence import Presence
 from beam_ingest.plan.prices import DEFAULT_REGION, PriceList, price_list
 from beam_ingest.plan.ranges import Range
+from beam_ingest.plan.regions import choose
 from beam_ingest.runners.options import is_local
 
+QUICK_BLOCKS = 8
+"""Blocks of a plan that is made on the way."""
 _FATAL = (listing.NONE, listing.GRID, listing.UNLISTED, UNUSABLE)
 """Problems with which a plan would be of something else."""
 
@@ -131,8 +136,28 @@ def plan_of(plan: PlanJob, findings: PlanFindings, wishes: Wishes, prices: Price
         raise EmptyInputError(f"no plan: {job.dataset.path}: no chunk of the sample has a supervoxel")
     made = bill(job, found, prices, wishes.nodes, wishes.machine_type, wishes.hours)
     present = presence.chunks if findings.present else None
-    note = "" if prices else f"no prices of {wishes.region} are known: --prices FILE gives them"
+    note = "" if prices else _no_prices(wishes)
     return Plan(job, found, made, present, len(findings.samples), note)
+
+
+def quick_plan(job: IngestJob, wishes: Wishes) -> Plan:
+    """A plan of few blocks, made at once and in this process: names are not listed, so ranges are wide.
+
+    Raises:
+      BeamIngestError: when files of the sample cannot be used or read.
+    """
+    presence = Presence.full(job.grid)
+    samples = [measure(job, region) for region in choose(presence, QUICK_BLOCKS)]
+    found = estimate(presence, samples)
+    if not found.supervoxels.expected:
+        raise EmptyInputError(f"{job.dataset.path}: no chunk of the sample has a supervoxel")
+    prices = known_prices(wishes)
+    made = bill(job, found, prices, wishes.nodes, wishes.machine_type, wishes.hours)
+    return Plan(job, found, made, None, len(samples), "" if prices else _no_prices(wishes))
+
+
+def _no_prices(wishes: Wishes) -> str:
+    return f"no prices of {wishes.region} are known: --prices FILE gives them"
 
 
 def known_prices(wishes: Wishes) -> PriceList | None:
@@ -213,13 +238,6 @@ def dated(plan: Plan) -> str:
     return "" if prices is None else f"list prices of {prices.region} of {prices.day}"
 
 
-def number_of(value: float) -> str:
-    """A number for people."""
-    if value < 10 and value != round(value):
-        return f"{value:.2g}"
-    return f"{value:,.0f}" if value < 1e9 else f"{value:.2e}"
-
-
 def number(value: Range) -> str:
     """An estimated number in short."""
     return between(value, number_of)
@@ -241,8 +259,3 @@ def hours(value: float, unit: bool = True) -> str:
     """Hours for people."""
     text = f"{value:.1f}" if value < 100 else f"{value:,.0f}"
     return f"{text} hours" if unit else text
-
-
-def dollars(value: float) -> str:
-    """US dollars for people."""
-    return f"${value:,.2f}" if value < 100 else f"${value:,.0f}"

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from beam_ingest.cli.display import ProgressDisplay
 from beam_ingest.cli.engine import engine
+from beam_ingest.cli.kept_plan import keep, read_plan_file
 from beam_ingest.cli.log import logged
 from beam_ingest.cli.overwrite import confirm_overwrite
 from beam_ingest.cli.submit import say_complete, submit
@@ -40,12 +41,12 @@ def run_stage(arguments: argparse.Namespace, make_job: MakeJob[SomeJob], report:
     """
     begun = time.monotonic()
     job = checked_job(make_job, arguments, Dataset.from_file(arguments.dataset))
-    options = _beam_options(job, arguments)
+    options, plan = _beam_options(job, arguments), read_plan_file(arguments.plan)
     if arguments.overwrite:
         confirm_overwrite(job, arguments.yes)
     with engine(options) as options:  # before there is a table, since it may fail to start
         if is_dataflow(options):
-            submit(job, arguments, options)
+            submit(job, arguments, options, plan)
             return 0
         job = start_job(
             job,
@@ -53,6 +54,7 @@ def run_stage(arguments: argparse.Namespace, make_job: MakeJob[SomeJob], report:
             resume=arguments.resume,
             tablets=arguments.bigtable_tablets,
         )
+        keep(job, plan)
         with job.open_store() as store:
             if job.resume and job.is_finished(store):
                 say_complete(job)

@@ -15,3 +15,15 @@ def size(count: float) -> str:
 def count_of(count: int, what: str) -> str:
     """A number of things for people, in the plural unless there is one."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def number_of(value: float) -> str:
+    """A number for people."""
+    if value < 10 and value != round(value):
+        return f"{value:.2g}"
+    return f"{value:,.0f}" if value < 1e9 else f"{value:.2e}"
+
+
+def dollars(value: float) -> str:
+    """US dollars for people."""
+    return f"${value:,.2f}" if value < 100 else f"${value:,.0f}"

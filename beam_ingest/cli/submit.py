@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from beam_ingest.cli.kept_plan import keep
 from beam_ingest.errors import SubmitError
 from beam_ingest.runners.dataflow import console_url
 from beam_ingest.runners.run import Submission, submit_job
@@ -12,7 +13,9 @@ from beam_ingest.stages.job import SomeJob, StageJob
 from beam_ingest.stages.start import start_job
 
 
-def submit(job: StageJob, arguments: argparse.Namespace, options: dict[str, Any]) -> None:
+def submit(
+    job: StageJob, arguments: argparse.Namespace, options: dict[str, Any], plan: dict[str, Any] | None
+) -> None:
     """Hand the job to Dataflow, make or resume its table, and say how to follow it.
 
     A new table is made after the job is accepted, since a job that Dataflow refuses must not cost the graph
@@ -22,6 +25,7 @@ def submit(job: StageJob, arguments: argparse.Namespace, options: dict[str, Any]
       job: the job, not yet started.
       arguments: of the stage's command.
       options: options of Apache Beam by name.
+      plan: kept with what is made; None without one.
     """
     tablets = arguments.bigtable_tablets
     if arguments.resume:
@@ -34,6 +38,7 @@ def submit(job: StageJob, arguments: argparse.Namespace, options: dict[str, Any]
         submission = submit_job(job, options)
     else:
         job, submission = _submit_first(job, arguments.overwrite, tablets, options)
+    keep(job, plan)
     if submission.job_id is None:
         print(f"wrote the job's description to {options['template_location']}")
     else:

@@ -157,8 +157,8 @@ def launch(
             environment=_environment(settings, options, labels),
         ),
     )
-    with _asking("launching the template"):
-        client: FlexTemplatesServiceClient = _client(api.FlexTemplatesServiceClient, settings)
+    with asking("launching the template"):
+        client: FlexTemplatesServiceClient = client_of(api.FlexTemplatesServiceClient, settings)
         return str(client.launch_flex_template(request).job.id)
 
 
@@ -202,15 +202,15 @@ def show(settings: Settings, job_id: str, retry_seconds: float = _RETRY_SECONDS)
       UnavailableError: when Dataflow does not answer for `retry_seconds`.
       SubmitError: when Dataflow does not tell.
     """
-    with _asking(f"looking at job {job_id}"):
-        client: JobsV1Beta3Client = _client(api.JobsV1Beta3Client, settings)
+    with asking(f"looking at job {job_id}"):
+        client: JobsV1Beta3Client = client_of(api.JobsV1Beta3Client, settings)
         request = api.GetJobRequest(
             project_id=settings.project,
             location=settings.region,
             job_id=job_id,
             view=api.JobView.JOB_VIEW_DESCRIPTION,  # with its labels
         )
-        job = _again(lambda: client.get_job(request), retry_seconds)
+        job = again(lambda: client.get_job(request), retry_seconds)
     return DataflowJob(
         str(job.id), str(job.name), api.JobState(job.current_state).name, job.labels.get(TABLE_DIGEST, "")
     )
@@ -224,18 +224,19 @@ def latest(settings: Settings, store: str) -> DataflowJob | None:
     """
     name = job_name(store)
     request = api.ListJobsRequest(project_id=settings.project, location=settings.region, name=name)
-    with _asking("looking for jobs"):
-        client: JobsV1Beta3Client = _client(api.JobsV1Beta3Client, settings)
-        listed = _again(lambda: list(client.list_jobs(request)))
+    with asking("looking for jobs"):
+        client: JobsV1Beta3Client = client_of(api.JobsV1Beta3Client, settings)
+        listed = again(lambda: list(client.list_jobs(request)))
     named = [job for job in listed if job.name == name]
-    for found in sorted(named, key=_created, reverse=True):
+    for found in sorted(named, key=created, reverse=True):
         job = show(settings, found.id)
         if job.table in ("", table_digest(store)):  # a job whose launcher has not run may have no labels
             return job
     return None
 
 
-def _created(job: Any) -> float:
+def created(job: Any) -> float:
+    """When a listed job was made, seconds since 1970."""
     return float(job.create_time.timestamp())  # annotated as a message, and a datetime
 
 
@@ -257,9 +258,9 @@ def cancel(settings: Settings, job: DataflowJob, store: str) -> None:
         job_id=job.job_id,
         job=api.Job(requested_state=api.JobState.JOB_STATE_CANCELLED),
     )
-    with _asking(f"cancelling job {job.job_id}"):
-        client: JobsV1Beta3Client = _client(api.JobsV1Beta3Client, settings)
-        _again(lambda: client.update_job(request))
+    with asking(f"cancelling job {job.job_id}"):
+        client: JobsV1Beta3Client = client_of(api.JobsV1Beta3Client, settings)
+        again(lambda: client.update_job(request))
 
 
 def wait(settings: Settings, job_id: str, tell: Callable[[str], None]) -> DataflowJob:
@@ -301,9 +302,9 @@ def why(settings: Settings, job_id: str) -> list[str]:
         minimum_importance=api.JobMessageImportance.JOB_MESSAGE_ERROR,
     )
     try:
-        with _asking(f"reading the messages of job {job_id}"):
-            client: MessagesV1Beta3Client = _client(api.MessagesV1Beta3Client, settings)
-            messages = _again(lambda: list(client.list_job_messages(request)))
+        with asking(f"reading the messages of job {job_id}"):
+            client: MessagesV1Beta3Client = client_of(api.MessagesV1Beta3Client, settings)
+            messages = again(lambda: list(client.list_job_messages(request)))
         texts = dict.fromkeys(_line(message.message_text) for message in messages)
         lines = [f"job message: {text}" for text in list(texts)[-_SHOWN_MESSAGES:]]
     except SubmitError as error:  # which must not hide that the job failed
@@ -318,15 +319,16 @@ def _line(text: str) -> str:
     return said if len(said) <= _SHOWN_CHARACTERS else said[:_SHOWN_CHARACTERS] + "..."
 
 
-def _again(ask: Callable[[], _Answer], seconds: float = _RETRY_SECONDS) -> _Answer:
+def again(ask: Callable[[], _Answer], seconds: float = _RETRY_SECONDS) -> _Answer:
     """Ask, for some seconds again and again while Dataflow does not answer."""
     if not seconds:
         return ask()
-    again = retry.Retry(retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=10.0, timeout=seconds)
-    return again(ask)()
+    patient = retry.Retry(retry.if_exception_type(*_TRANSIENT), initial=0.2, maximum=10.0, timeout=seconds)
+    return patient(ask)()
 
 
-def _client(kind: Callable[..., _Answer], settings: Settings) -> _Answer:
+def client_of(kind: Callable[..., _Answer], settings: Settings) -> _Answer:
+    """A client of one of Dataflow's services, such as ``api.JobsV1Beta3Client``."""
     endpoint = os.environ.get(ENDPOINT, "").rstrip("/")
     return kind(
         credentials=credentials(settings.project, endpoint),
@@ -336,7 +338,7 @@ def _client(kind: Callable[..., _Answer], settings: Settings) -> _Answer:
 
 
 @contextmanager
-def _asking(what: str) -> Iterator[None]:
+def asking(what: str) -> Iterator[None]:
     """Turn what Google's client raises into one line."""
     try:
         yield

@@ -107,6 +107,7 @@ def test_what_people_see(cli: Cli, sample: Path) -> None:
     out = outcome.out.splitlines()
     assert out[0] == "grid: 4x2x2 = 16 chunks, 4 layers; opened 8"
     assert "note: supervoxels of edges in no component" in outcome.out
+    assert len([line for line in out if line.startswith("plan: ")]) == 1
     assert out[-1].startswith(f"No problems found in {sample} (checked in ")
 
 

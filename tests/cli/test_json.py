@@ -21,7 +21,20 @@ TYPES = {
     "object or null": (dict, type(None)),
     "integer or null": (int, type(None)),
 }
-OPEN = {"options", "usage", "plan", "layers[].counts", "counts", "notes", "failures", "sources"}
+OPEN = {
+    "options",
+    "usage",
+    "plan",
+    "runs",
+    "jobs",
+    "dollars",
+    "compared",
+    "layers[].counts",
+    "counts",
+    "notes",
+    "failures",
+    "sources",
+}
 """Values whose own keys are not listed."""
 ESTIMATE = {"low", "expected", "high"}
 """Keys that are explained once, of many values."""
@@ -65,6 +78,7 @@ def test_reports_have_the_documented_keys(cli: Cli, dataset: Path) -> None:
     assert cli("graph", "g", dataset).status == 0
     planned = cli("plan", dataset, "--json").json
     assert validate("plan", planned) == set(schema("plan"))
+    assert validate("costs", cli("costs", "g", dataset, "--json").json) == set(schema("costs"))
     table = dataset.parent / "edges" / "edges_0_0_0.proto.zst"
     content = table.read_bytes()
     table.write_bytes(b"broken")
