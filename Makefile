@@ -31,7 +31,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 LAUNCH_OPTIONS = --settings=$(SETTINGS) $(if $(STAGE),--stage=$(STAGE)) $(if $(TEST),--test) $(if $(RAW),--raw) $(if $(RESUME),--resume) \
 	$(if $(WAIT),--wait) $(ARGS)
 
-.PHONY: help install run view test lint types tests test-fast test-slow prism flink bench bench-sink settings image constraints template rollback run-dataflow status cancel clean docs
+.PHONY: help install run view screenshot test lint types tests test-fast test-slow prism flink bench bench-sink settings image constraints template rollback run-dataflow status cancel clean docs
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -58,6 +58,9 @@ endif
 
 view: install ## Look at the sample's graph in Neuroglancer, after make run [ARGS=--no-browser]
 	@$(BIN)/beam-ingest view sample_graph "$(SAMPLE)/$(SAMPLE_FILE)" $(ARGS)
+
+screenshot: run ## Take the README's picture again, as make run and make view show it (needs Chromium)
+	@$(BIN)/python -W ignore -m tests.view.screenshot "$(SAMPLE)/$(SAMPLE_FILE)" docs/view.png
 
 $(SAMPLE)/dataset.yml: $(VENV)/installed
 	@$(BIN)/beam-ingest sample "$(SAMPLE)" --overwrite
@@ -153,7 +156,7 @@ bench: install prism ## Measure whole builds beside the least they could cost (d
 bench-sink: install ## Measure what a row costs on its way into Bigtable, beside other ways
 	@$(BIN)/python -W ignore -m benchmarks.sink
 
-PAGES = README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs/*.md terraform/README.md datasets/*.yml
+PAGES = README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs/*.md docs/*.png terraform/README.md datasets/*.yml
 docs: $(VENV)/docs-installed ## Build these pages as a site, in build/site
 	@rm -rf build/pages && mkdir -p build/pages && tar -cf - $(PAGES) | tar -xf - -C build/pages
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build

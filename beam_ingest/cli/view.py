@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from beam_ingest.view.scene import Position
     from beam_ingest.view.server import GraphServer
 
-_SHOWN = 8
-"""Objects that are selected at first: as many as there are colours to tell apart."""
+_SHOWN = 24
+"""Objects that are selected at first: Neuroglancer asks for each of them in each chunk that is seen."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

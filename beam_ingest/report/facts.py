@@ -19,8 +19,8 @@ from beam_ingest.stages.scope import Scope
 from beam_ingest.stores import open_store
 from beam_ingest.view.objects import Objects, count_objects, spread_chunks
 
-MOST_CHUNKS = 4096
-"""Chunks up to which objects are counted in all of them: about ten seconds."""
+MOST_CHUNKS = 1024
+"""Chunks up to which objects are counted in all of them: some seconds."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -175,7 +175,7 @@ def _largest(facts: Facts) -> str:
         row: tuple[Cell, ...] = (str(root), int(objects.supervoxels[at]))
         row += (counts[at],) if counts is not None else ()
         rows.append((*row, chunk_name(objects.middle_chunk(at))))
-    heads = ("largest objects", "supervoxels", *(("voxels",) if counts is not None else ()), "middle chunk")
+    heads = ("largest objects", "supervoxels", *(("voxels",) if counts is not None else ()), "chunk")
     return _table(heads, rows, OBJECTS)
 
 

@@ -24,8 +24,8 @@ class Objects:
     Attributes:
       roots: their ids, shape (n,), uint64; of a graph of ``--test``, its highest nodes.
       supervoxels: how many of each are in these chunks, shape (n,), int64.
-      middle: the chunk with a part of each that is nearest to its middle, as its number in `chunks`,
-        shape (n,), int64.
+      middle: the chunk with a part of each that is nearest to the volume's middle, as its number in
+        `chunks`, shape (n,), int64.
       chunks: coordinates of the chunks, shape (m, 3).
       whole: whether these are all chunks of the grid.
     """
@@ -37,7 +37,7 @@ class Objects:
     whole: bool
 
     def middle_chunk(self, at: int) -> Coordinates:
-        """Coordinates of the chunk in the middle of object number `at`."""
+        """Coordinates of the chunk with a part of object number `at` that is nearest to the middle."""
         x, y, z = self.chunks[self.middle[at]].tolist()
         return (x, y, z)
 
@@ -88,12 +88,9 @@ def count_objects(reader: GraphReader, chunks: Coords) -> Objects:
     roots, root_of = np.unique(reader.roots(np.concatenate(nodes)), return_inverse=True)
     sizes = np.concatenate(counts)
     total = _sums(root_of, sizes, roots.size)
-    pairs, pair_of = np.unique(
-        np.stack([root_of.reshape(-1), np.concatenate(owners)], axis=1), axis=0, return_inverse=True
-    )
-    weights, places = _sums(pair_of, sizes, len(pairs)), chunks[pairs[:, 1]]
-    means = np.stack([_sums(pairs[:, 0], weights * axis, roots.size) for axis in places.T], axis=1)
-    distances = ((places - (means / np.maximum(total, 1)[:, None])[pairs[:, 0]]) ** 2).sum(axis=1)
+    pairs = np.unique(np.stack([root_of.reshape(-1), np.concatenate(owners)], axis=1), axis=0)
+    centre = (np.array(reader.grid.chunks) - 1) / 2
+    distances = ((chunks[pairs[:, 1]] - centre) ** 2).sum(axis=1)
     order = np.lexsort((pairs[:, 1], distances, pairs[:, 0]))
     first = np.unique(pairs[order, 0], return_index=True)[1]
     middle = pairs[order[first], 1]

@@ -23,8 +23,8 @@ _SAMPLE = 64
 """Chunks that are looked at to find the largest objects: some tenths of a second."""
 _MOST_SCALE = 3.0
 """Voxels a pixel of the screen up to which Neuroglancer asks for the supervoxels of objects: it is 4.5."""
-_PANEL_PIXELS = 350
-"""About the side of one of four panels."""
+_PANEL_PIXELS = 300
+"""A little less than the side of one of four panels."""
 _OVER_IMAGE = 0.4
 
 
@@ -89,7 +89,7 @@ def make_scene(served: Served, url: str, roots: Ids, position: Position) -> dict
     """
     resolution = np.array(served.resolution)
     extent = np.array(served.voxels) * resolution / resolution.min()
-    scale = min(_MOST_SCALE, float(extent.max()) / _PANEL_PIXELS)
+    scale = min(_MOST_SCALE, float(extent[:2].max()) / _PANEL_PIXELS)
     base = f"{url}/segmentation/table/{served.graph_id}"
     ids = [str(root) for root in roots.tolist()]
     layers: list[dict[str, Any]] = [
@@ -104,7 +104,7 @@ def make_scene(served: Served, url: str, roots: Ids, position: Position) -> dict
             "name": GRAPH_LAYER,
             "source": f"graphene://{base}",
             "segments": ids,
-            "segmentColors": {name: OBJECTS[at % len(OBJECTS)] for at, name in enumerate(ids)},
+            "segmentColors": dict(zip(ids, OBJECTS, strict=False)),  # others have Neuroglancer's
             "selectedAlpha": _OVER_IMAGE if served.image else 1,
             "tab": "segments",
         },
@@ -117,7 +117,7 @@ def make_scene(served: Served, url: str, roots: Ids, position: Position) -> dict
         "dimensions": {axis: [n * 1e-9, "m"] for axis, n in zip("xyz", served.resolution, strict=True)},
         "position": list(position),
         "crossSectionScale": scale,
-        "projectionScale": float(extent.max()) * 1.5,
+        "projectionScale": float(extent.max()) * 1.2,
         "crossSectionBackgroundColor": "#000000",
         "layers": layers,
         "selectedLayer": {"layer": GRAPH_LAYER, "visible": True},

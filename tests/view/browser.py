@@ -25,10 +25,15 @@ _ARGUMENTS = (
 _DEADLINE_SECONDS = 90.0
 
 
+def find_browser() -> str | None:
+    """The system's Chromium, or None."""
+    return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
 @contextmanager
 def running_browser() -> Iterator[Browser]:
     """The system's Chromium; skips the test, saying how to get one, when there is none."""
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    program = find_browser()
     if program is None:
         reason = "no Chromium is on the PATH: install it from your package manager (apt: chromium)"
         warnings.warn(pytest.PytestWarning(reason), stacklevel=2)  # a skip alone is easily overlooked
