@@ -66,8 +66,8 @@ def node_attributes(numbers: Numbers, count: int, resolution: tuple[float, float
     sums = _Sums(count)
     for slab in slabs(shape):
         runs = find_runs(flat, slab, shape)
-        sums.add(runs, distance[slab.begin : slab.end].astype(np.int32))
-        sums.add_faces(runs, flat, slab.begin, slab.end, shape)
+        sums.add(runs, distance[slab.begin : slab.end].astype(np.int32), shape)
+        sums.add_faces(runs, flat, shape)
     voxels = sums.voxels[1:]
     components, values = _principal_axes(sums, scale)
     means = sums.first[:, 1:] / voxels
@@ -118,37 +118,50 @@ class _Sums:
         self.deepest = np.zeros(self._count, np.int64)
         self.faces = np.zeros((3, self._count))
 
-    def add(self, runs: Runs, whole: npt.NDArray[np.int32]) -> None:
+    def add(self, runs: Runs, whole: npt.NDArray[np.int32], shape: Shape) -> None:
         """Add the voxels of a slab.
 
         Args:
           runs: its runs.
           whole: distance of each voxel in whole nanometres.
+          shape: of the chunk.
         """
-        real = np.flatnonzero(runs.node)
         # 32 bits are summed up four times as fast.
-        wide = int(whole.max()) * int(runs.sizes.max()) >= 1 << 31
-        depth = np.add.reduceat(whole, runs.starts, dtype=np.int64 if wide else np.int32)[real]
-        deepest = np.maximum.reduceat(whole, runs.starts)[real]
-        runs = runs.of_nodes
-        size = runs.sizes.astype(np.float64)
-        x, y, z = runs.first
+        wide = int(whole.max()) * shape[0] >= 1 << 31
+        depth = np.add.reduceat(whole, runs.starts, dtype=np.int64 if wide else np.int32)
+        deepest = np.maximum.reduceat(whole, runs.starts)
+        found = runs.of_nodes(shape)
+        size = found.sizes.astype(np.float64)
+
+        def of(sums: npt.NDArray[np.generic]) -> Floats:
+            """Sums of runs as sums of nodes."""
+            return np.bincount(found.node, weights=sums, minlength=self._count).astype(np.float64)
+
+        x, y, z = found.first
         last = x + size - 1
         sum_x = (x + last) * size / 2
         sum_xx = _squares(last) - _squares(x - 1)
-        self.voxels += self._of(runs, size)
-        self.first += [self._of(runs, sums) for sums in (sum_x, y * size, z * size)]
-        xy, xz, yz = (self._of(runs, sums) for sums in (sum_x * y, sum_x * z, y * z * size))
-        xx, yy, zz = (self._of(runs, sums) for sums in (sum_xx, y * y * size, z * z * size))
+        sum_y, sum_z = y * size, z * size
+        self.voxels += of(size)
+        self.first += [of(sum_x), of(sum_y), of(sum_z)]
+        xx, yy, zz = of(sum_xx), of(sum_y * y), of(sum_z * z)
+        xy, xz, yz = of(sum_x * y), of(sum_x * z), of(sum_y * z)
         self.second += [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]
-        self.depth += self._of(runs, depth)
-        np.maximum.at(self.deepest, runs.node, deepest)
+        self.depth += of(depth[found.at])
+        np.maximum.at(self.deepest, found.node, deepest[found.at])
 
-    def add_faces(self, runs: Runs, flat: Numbers, begin: int, end: int, shape: Shape) -> None:
-        """Count the faces at which numbers change, of voxels begin..end-1 to those after them."""
+    def add_faces(self, runs: Runs, flat: Numbers, shape: Shape) -> None:
+        """Count the faces at which numbers change, of the voxels of a slab to those after them.
+
+        Args:
+          runs: of the slab.
+          flat: numbers of the chunk.
+          shape: of the chunk.
+        """
         x, y, _ = shape
+        begin, end = runs.slab.begin, runs.slab.end
         inside = np.flatnonzero(runs.starts[1:] % x != 0)
-        self._count_faces(0, runs.node[inside], runs.node[inside + 1])
+        self._count_faces(0, runs.numbers[inside], runs.numbers[inside + 1])
         for axis, step in ((1, x), (2, x * y)):
             lower, upper = flat[begin : min(end, flat.size - step)], flat[begin + step : end + step]
             at = np.flatnonzero(lower != upper[: lower.size])
@@ -159,11 +172,6 @@ class _Sums:
     def _count_faces(self, axis: int, lower: npt.NDArray[np.generic], upper: npt.NDArray[np.generic]) -> None:
         for side in (lower, upper):
             self.faces[axis] += np.bincount(side, minlength=self._count)
-
-    def _of(self, runs: Runs, sums: npt.NDArray[np.generic]) -> Floats:
-        """Sums of runs as sums of nodes."""
-        found: Floats = np.bincount(runs.node, weights=sums, minlength=self._count).astype(np.float64)
-        return found
 
 
 def _squares(n: Floats) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beam_ingest.arrays import Indices, group_starts
-from beam_ingest.l2cache.runs import Floats, Numbers, Runs, Shape, coordinates, find_runs, slabs
+from beam_ingest.l2cache.runs import Floats, NodeRuns, Numbers, Shape, coordinates, find_runs, slabs
 
 
 def representatives(
@@ -41,9 +41,9 @@ def representatives(
     bound = np.zeros(count + 1)
     middles = []
     for slab in slabs(shape):
-        runs = find_runs(flat, slab, shape).of_nodes
+        runs = find_runs(flat, slab, shape).of_nodes(shape)
         weights.add(runs)
-        middle = slab.begin + runs.starts + runs.sizes // 2
+        middle = runs.starts + runs.sizes // 2
         # Weights wait until the farthest is known; few runs go as deep as their node does.
         middles.append(middle[2 * distance[middle] >= deepest[runs.node]])
     for middle in middles:
@@ -83,7 +83,7 @@ class _Weights:
         self._farthest = np.zeros(self._means.shape[1])
         """Squares of the largest distances, of the voxels that were added."""
 
-    def add(self, runs: Runs) -> None:
+    def add(self, runs: NodeRuns) -> None:
         """Take account of all voxels of a slab; to be done before weights are asked for."""
         x, y, z = runs.first
         mean = self._means[0, runs.node]

@@ -45,26 +45,50 @@ def slabs(shape: Shape) -> Iterator[Slab]:
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
-    """The runs of one slab; each ends with a row at the latest.
+class NodeRuns:
+    """The runs of a slab that are not background.
 
     Attributes:
-      starts: position in the slab of the first voxel of each, shape (r,), int64.
+      at: position of each among all runs of the slab, shape (r,), int64.
+      starts: position in the chunk of the first voxel of each, shape (r,), int64.
       sizes: voxels of each, shape (r,), int64.
       node: number of the node of each, shape (r,), int64.
       first: coordinates in the chunk of the first voxel of each, shape (3, r), float64.
     """
 
+    at: Indices
     starts: Indices
     sizes: Indices
     node: Indices
     first: Floats
 
-    @property
-    def of_nodes(self) -> Runs:
-        """The runs that are not background."""
-        at = np.flatnonzero(self.node)
-        return Runs(self.starts[at], self.sizes[at], self.node[at], self.first[:, at])
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The runs of one slab; each ends with a row at the latest.
+
+    Attributes:
+      slab: the slab.
+      starts: position in the slab of the first voxel of each, shape (r,), int64.
+      numbers: number of the node of each, shape (r,).
+    """
+
+    slab: Slab
+    starts: Indices
+    numbers: Numbers
+
+    def of_nodes(self, shape: Shape) -> NodeRuns:
+        """The runs that are not background.
+
+        Args:
+          shape: of the chunk.
+        """
+        at = np.flatnonzero(self.numbers != 0)
+        starts = self.starts[at]
+        ends = np.append(self.starts, self.slab.end - self.slab.begin)[at + 1]
+        in_chunk = starts + self.slab.begin
+        node = self.numbers[at].astype(np.int64)
+        return NodeRuns(at, in_chunk, ends - starts, node, coordinates(in_chunk, shape))
 
 
 def find_runs(flat: Numbers, slab: Slab, shape: Shape) -> Runs:
@@ -80,8 +104,7 @@ def find_runs(flat: Numbers, slab: Slab, shape: Shape) -> Runs:
     np.not_equal(voxels[1:], voxels[:-1], out=begins[1:])
     begins[:: shape[0]] = True
     starts = np.flatnonzero(begins)
-    sizes = np.diff(starts, append=voxels.size)
-    return Runs(starts, sizes, voxels[starts].astype(np.int64), coordinates(starts + slab.begin, shape))
+    return Runs(slab, starts, voxels[starts])
 
 
 def coordinates(positions: Indices, shape: Shape) -> Floats:

@@ -26,7 +26,7 @@ _CHUNKS_PER_PROCESS = 32
 """Fewer chunks than this are sooner done than another process has started."""
 _BATCH = 4
 _MARK = ".beam-ingest-sample"
-_MADE_OF_IT = ("graph.sqlite", "report.html")
+_MADE_OF_IT = ("graph.sqlite", "report.html", "sample_l2cache.sqlite")
 """What other commands write beside a sample; it stays when the sample is replaced."""
 """A file that tells a sample's folder, written first; make clean goes by it too."""
 _DATASET = """\
