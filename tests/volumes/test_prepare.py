@@ -99,6 +99,25 @@ def test_files_are_what_the_voxels_say(prepared: Path) -> None:
         assert len(set(zip(mapping.components.tolist(), labels, strict=True))) == len(set(labels))
 
 
+def test_affinities_of_one_byte_are_means_of_their_255ths(made: Path, cli: Cli, tmp_path: Path) -> None:
+    supervoxels, segmentation = make_volumes()
+    affinities = np.random.default_rng(3).random((*supervoxels.shape, 3)).astype(np.float32)
+    bytes_ = (affinities * 255).astype(np.uint8)
+    expected = expect(supervoxels, SIZE, segmentation, bytes_.astype(float) / 255)
+    place = made.parent
+    volumes = {name.upper(): str(place / name) for name in ("supervoxels", "segmentation")}
+    dataset = write_dataset(tmp_path, volumes | {"AFFINITIES": str(place / "affinities8")})
+    assert cli("prepare", dataset).status == 0
+    found = contacts(dataset, named_pieces(dataset, supervoxels))
+    compared = 0
+    for (kind, a, b), (area, affinity) in found.items():
+        pair = (min(a, b), max(a, b))
+        if kind != "cross_chunk" and a != b:
+            assert affinity == pytest.approx(expected.affinity[pair] / area, rel=1e-6)
+            compared += 1
+    assert compared > 100
+
+
 def partition_of(store: Path) -> set[frozenset[int]]:
     """Supervoxels by root."""
     parent = {
