@@ -23,10 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_graph(parser)
     add_settings(parser)
     add_json(parser)
+    parser.add_argument(
+        "--meshes", action="store_true", help="verify the graph's meshes in place of its cells"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify a graph; 1 when it differs from its inputs."""
+    if arguments.meshes:
+        with importing():
+            from beam_ingest.cli import verifying_meshes
+        return verifying_meshes.run(arguments)
     with importing():
         from beam_ingest.cli.place import graph_place
         from beam_ingest.cli.reporting import run_for_report

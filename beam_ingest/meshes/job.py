@@ -52,6 +52,7 @@ class MeshJob(StageJob):
       graph_built: when the job began that built it: meshes are finished from the graph they were begun with.
       config: how it is meshed.
       space: where chunks are at the level that is meshed.
+      size: voxels of the volume at that level.
     """
 
     stage: ClassVar[str] = "mesh"
@@ -76,6 +77,7 @@ class MeshJob(StageJob):
     graph_built: str
     config: MeshConfig
     space: MeshSpace
+    size: tuple[int, int, int]
 
     @property
     def options(self) -> dict[str, object]:
@@ -236,4 +238,5 @@ def make_mesh_job(graph_id: str, dataset: Dataset, graph_store: str, *, test: bo
         graph_built=built.isoformat(timespec="milliseconds"),
         config=config,
         space=space,
+        size=watershed.size,
     )

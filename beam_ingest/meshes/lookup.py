@@ -12,6 +12,7 @@ from beam_ingest.arrays import Ids, Indices, find
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.meshes.shards import (
     Location,
+    ShardError,
     decode_index,
     decode_minishard,
     index_size,
@@ -70,6 +71,32 @@ class MeshReader:
                     layer, name = files[position][1], key[0].partition("/")[2]
                     found[position] = Location(layer, name, int(begins[where]), int(sizes[where]))
         return found
+
+    def contents(self, chunk_id: int) -> tuple[Ids, list[Location]]:
+        """The nodes with a mesh in the shard file of a chunk, shape (n,), and where each mesh is.
+
+        Raises:
+          ShardError: when the file is absent or damaged, or holds a node twice or where none looks for it.
+          FileError: when it cannot be read.
+        """
+        layer, shard = self._grid.layer_of(chunk_id), shard_name(self._grid, chunk_id)
+        name, bits = f"{layer}/{shard}", self._bits[layer]
+        self._heads.trim()
+        self._fetch_heads({name: bits})
+        ranges = [Range(name, a, b - a) for a, b in self._heads.get(name).tolist() if a < b]
+        nodes, places = [np.empty(0, np.uint64)], []
+        for content in self._folder.read(ranges):
+            ids, begins, sizes = decode_minishard(content, bits, self._folder.path(name))
+            nodes.append(ids)
+            places += [
+                Location(layer, shard, a, n) for a, n in zip(begins.tolist(), sizes.tolist(), strict=True)
+            ]
+        every = np.concatenate(nodes)
+        numbers = np.flatnonzero(np.diff(self._heads.get(name), axis=1)[:, 0])
+        counts = [each.size for each in nodes[1:]]
+        if not np.array_equal(minishards(every, bits), np.repeat(numbers, counts)):
+            raise ShardError(self._folder.path(name), "nodes in minishards that are not theirs")
+        return every, places
 
     def read(self, locations: Sequence[Location]) -> list[bytes]:
         """The bytes of meshes, which `locate` found.
