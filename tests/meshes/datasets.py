@@ -16,6 +16,7 @@ from tests.volumes.datasets import make_volumes, write_dataset, write_volume
 
 GRID = ChunkGrid((3, 2, 2))
 BITS = {2: 1, 3: 2, 4: 3}
+PINKY_CONFIG = {"dir": "meshes", "mip": 0, "max_layer": 4, "max_error": 40, "minishard_bits": {2: 1, 3: 3}}
 CONFIG = {"dir": "meshes", "mip": 0, "max_layer": 4, "max_error": 40, "minishard_bits": BITS}
 
 
@@ -39,6 +40,12 @@ def add_mip(watershed: Path) -> None:
     volume.add_scale((2, 2, 1), encoding="raw", chunk_size=(16, 16, 16))
     volume.commit_info()
     CloudVolume(watershed.as_uri(), mip=1, progress=False)[:] = voxels
+
+
+def add_config(dataset: Path, config: dict[str, object]) -> None:
+    """Give a dataset file the section mesh_config."""
+    dataset.chmod(0o644)
+    dataset.write_text(dataset.read_text() + yaml.safe_dump({"mesh_config": config}))
 
 
 def configure(dataset: Path, **changes: object) -> None:
