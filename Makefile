@@ -46,7 +46,7 @@ $(VENV)/installed: pyproject.toml beam_ingest/version.py
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[beam,test]'
 	@touch $@
 
-run: $(SAMPLE)/$(SAMPLE_FILE) ## Write a sample dataset, build its graph, and report on it; VOLUMES=1 begins with two volumes
+run: $(SAMPLE)/$(SAMPLE_FILE) ## Write a sample dataset, build its graph, and report on it; VOLUMES=1 begins with two volumes, MESH=1 makes meshes
 ifdef VOLUMES
 	@$(BIN)/beam-ingest prepare "$(SAMPLE)/volumes.yml" --overwrite
 	@$(BIN)/beam-ingest graph sample_graph "$(SAMPLE)/volumes.yml" --overwrite
@@ -55,6 +55,9 @@ else
 	@$(BIN)/beam-ingest graph sample_graph "$(SAMPLE)/dataset.yml" --overwrite
 endif
 	@$(BIN)/beam-ingest report sample_graph "$(SAMPLE)/$(SAMPLE_FILE)" "$(SAMPLE)/report.html"
+ifdef MESH
+	@$(BIN)/beam-ingest mesh sample_graph "$(SAMPLE)/$(SAMPLE_FILE)" --overwrite
+endif
 
 view: install ## Look at the sample's graph in Neuroglancer, after make run [ARGS=--no-browser]
 	@$(BIN)/beam-ingest view sample_graph "$(SAMPLE)/$(SAMPLE_FILE)" $(ARGS)
@@ -170,6 +173,7 @@ clean: ## Remove what was made here
 	@if test -e "$(SAMPLE)/.beam-ingest-sample"; then \
 		cd "$(SAMPLE)" && rm -rf agg components edges ws volumes prepared .scratch dataset.yml volumes.yml report.html \
 			graph.sqlite graph.sqlite-* graph.sqlite.prepared graph.sqlite.prepared-* \
+			graph.sqlite.mesh graph.sqlite.mesh-* graph.sqlite.prepared.mesh graph.sqlite.prepared.mesh-* \
 			sample_l2cache.sqlite sample_l2cache.sqlite-* && \
 		rm .beam-ingest-sample && cd - >/dev/null && { rmdir "$(SAMPLE)" 2>/dev/null || \
 		echo "kept in $(SAMPLE), as beam-ingest sample did not write it: $$(ls -A "$(SAMPLE)")"; }; \

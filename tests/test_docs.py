@@ -68,6 +68,7 @@ TYPED = {
     "inputs.md": ["", "graph", "verify"],
     "plan.md": ["sample", "plan", "plan", "graph", "costs"],
     "view.md": ["sample", "graph", "view", "report", "view", ""],
+    "meshes.md": ["sample", "graph", "mesh", "status", "verify", "view"],
     "l2cache.md": ["sample", "graph", "l2cache", "status", ""],
     "volumes.md": ["sample", "prepare", "graph", "verify"],
     "troubleshooting.md": [

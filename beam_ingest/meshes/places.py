@@ -25,7 +25,7 @@ def mesh_url(dataset: Dataset, graph_id: str, graph_store: str) -> str:
     """
     kind, _, place = graph_store.partition(":")
     if kind == "sqlite":
-        return f"sqlite:{place.rpartition('/')[0]}/{mesh_name(graph_id)}.sqlite"
+        return f"sqlite:{place}.mesh"
     project, instance, _, *profile = place.split("/")
     return bigtable_url(project, instance, dataset.id_prefix + mesh_name(graph_id), *profile)
 

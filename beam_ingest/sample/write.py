@@ -25,6 +25,8 @@ from beam_ingest.sample.watershed import VOLUMES, create_watershed
 _CHUNKS_PER_PROCESS = 32
 """Fewer chunks than this are sooner done than another process has started."""
 _BATCH = 4
+_MOST_MESHED = 6
+"""Nodes of higher layers are meshed by their parts."""
 _MARK = ".beam-ingest-sample"
 _MADE_OF_IT = ("graph.sqlite", "report.html", "sample_l2cache.sqlite")
 """What other commands write beside a sample; it stays when the sample is replaced."""
@@ -56,6 +58,13 @@ backend_client:
 l2cache_config:
   table_id: sample_l2cache
   cv_path: ./ws             # what a server opens; here the watershed is read
+{mesh_config}"""
+_MESH_CONFIG = """\
+mesh_config:
+  dir: meshes               # in WATERSHED
+  mip: 0
+  max_layer: {max_layer}
+  max_error: 40
 """
 _VOLUMES_FILE = "volumes.yml"
 _VOLUMES = """\
@@ -76,7 +85,7 @@ backend_client:
   TYPE: sqlite
   CONFIG:
     PATH: ./graph.sqlite.prepared
-"""
+{mesh_config}"""
 
 
 @dataclass(frozen=True)
@@ -231,7 +240,13 @@ def _volumes_yml(spec: SampleSpec) -> str:
         spatial_bits=SPATIAL_BITS,
         supervoxels=VOLUMES[0],
         segmentation=VOLUMES[1],
+        mesh_config=_mesh_config(spec),
     )
+
+
+def _mesh_config(spec: SampleSpec) -> str:
+    root_layer = (max(spec.chunks) - 1).bit_length() + 2
+    return _MESH_CONFIG.format(max_layer=min(_MOST_MESHED, root_layer))
 
 
 def _dataset_yml(spec: SampleSpec) -> str:
@@ -245,5 +260,6 @@ def _dataset_yml(spec: SampleSpec) -> str:
         seed=spec.seed,
         data_version=spec.data_version,
         offset=words(spec.voxel_offset),
+        mesh_config=_mesh_config(spec),
         spatial_bits=SPATIAL_BITS,
     )

@@ -24,6 +24,7 @@ from tests.meshes.datasets import shards as shards_of
 from tests.meshes.test_meta_row import read
 from tests.stages.test_kill import kill, start
 from tests.stages.test_resume import until
+from tests.test_make import make
 
 META = (b"meta", "0", b"meta")
 
@@ -91,7 +92,7 @@ def test_again(cli: Cli, small_meshes: Path, tmp_path: Path) -> None:
     outcome = cli("mesh", "g", dataset, "--overwrite")
     assert (outcome.status, outcome.errors) == (0, [])
     assert shards_of(dataset) == before
-    (dataset.parent / "g-mesh.sqlite").unlink()
+    (dataset.parent / "graph.sqlite.mesh").unlink()
     assert "meshes are there already" in cli.refused("mesh", "g", dataset, status=1)
     assert cli("mesh", "g", dataset, "--overwrite").status == 0
     assert shards_of(dataset) == before
@@ -220,7 +221,7 @@ def test_a_wrong_section(cli: Cli, dataset: Path, changes: dict[str, Any], messa
 
 
 def assert_nothing_written(dataset: Path) -> None:
-    assert not (dataset.parent / "g-mesh.sqlite").exists()
+    assert not (dataset.parent / "graph.sqlite.mesh").exists()
     assert not (dataset.parent / "ws" / KEPT_INFO).exists()
 
 
@@ -290,3 +291,9 @@ def test_on_prism(cli: Cli, small_meshes: Path, dataset: Path) -> None:
     assert (outcome.status, outcome.errors) == (0, []), outcome
     assert shards_of(dataset) == shards_of(small_meshes)
     assert custom_data(dataset).keys() == {"mesh"}
+
+
+def test_make_run_may_end_with_meshes(tmp_path: Path) -> None:
+    said = make(tmp_path, "--dry-run", "run", "MESH=1").stdout
+    words = [line.split("beam-ingest ", 1)[1].split()[0] for line in said.splitlines()]
+    assert words == ["sample", "graph", "report", "mesh"]
