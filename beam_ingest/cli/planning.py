@@ -192,7 +192,11 @@ def lines_of(plan: Plan) -> list[str]:
     job, found, made = plan.job, plan.found, plan.bill
     total = job.grid.chunk_count(ATOMIC_LAYER)
     there = "which have files is not known" if plan.present is None else f"{plan.present:,} have files"
-    how = "all were built" if found.exact else f"{found.sampled:,} were built, in {plan.regions} regions"
+    how = (
+        "all were built"
+        if found.exact
+        else f"{found.sampled:,} were built, in {count_of(plan.regions, 'region')}"
+    )
     grid = "x".join(map(str, job.grid.chunks))
     lines = [f"grid: {grid} = {total:,} chunks, {job.grid.layer_count} layers; {there}; {how}", ""]
     shows = {"table_bytes": size, "storage_bytes": size, "read_bytes": size, "shuffled_bytes": size}

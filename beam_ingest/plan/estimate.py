@@ -29,8 +29,8 @@ _MODEL = 0.3
 _CLUMPED = 3.0
 """Edges of one object come together: so much more do their numbers vary than those of single edges."""
 _UNKNOWN_DECLINE = Range(0.4, 0.75, 1.0)
-"""Density of a layer, of that of the layer below it, where no region of the sample tells: samples and
-pinky256 have 0.7 to 1."""
+"""Density of a layer, of that of the layer below it, where no region of the sample tells: samples have 0.7
+to 1. Each layer above falls half as much again, so density stays above half of it, or a fifth at the least."""
 _UPPER = LayerSample(edges=358, nodes=66, rows=66, cells=416, nbytes=21_125, sent_edges=358, sent_bytes=2_457)
 """What a layer above 3 has for its edges, where no region of the sample tells: pinky256."""
 
@@ -171,8 +171,13 @@ class _Estimating:
         for layer in range(self._top + 2, root + 1):
             steps = layer - self._top - 1
             if before is None:
-                last = last * _UNKNOWN_DECLINE
-                found[layer] = (last, False)
+                fall = 2 * (1 - 0.5**steps)
+                share = Range(
+                    max(0.2, 1 - (1 - _UNKNOWN_DECLINE.low) * fall),
+                    1 - (1 - _UNKNOWN_DECLINE.expected) * fall,
+                    _UNKNOWN_DECLINE.high,
+                )
+                found[layer] = (last * share, False)
                 continue
             # a + b / span, of which each layer halves the second part; a cannot be below nothing.
             fall = min(max(0.0, before.expected - last.expected), last.expected)
