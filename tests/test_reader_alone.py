@@ -24,14 +24,14 @@ sys.meta_path.insert(0, Without)
 """
 _READ = """
 import sys
-from beam_ingest import ChunkGrid, open_graph, read_edges, write_sample
+from beam_ingest import ChunkGrid, open_graph, open_l2cache, read_edges, write_sample
 
 with open_graph(sys.argv[1], "g") as graph:
     supervoxel = int(sys.argv[2])
     (root,) = graph.roots([supervoxel])
     assert supervoxel in graph.leaves([root])[0]
     print(root)
-assert "apache_beam" not in sys.modules
+assert not {"apache_beam", "edt"} & set(sys.modules)
 """
 
 

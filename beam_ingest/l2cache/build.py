@@ -72,11 +72,21 @@ def cache_chunk(
 
 
 def _check_voxels(job: L2CacheJob, coords: Coordinates, voxels: Voxels, numbered: NumberedNodes) -> None:
-    """Refuse blocks that are not stored where nodes have no voxel: background alone may be left out.
+    """Refuse another graph's voxels, and blocks that are not stored where nodes have no voxel.
+
+    Writers leave out blocks of background alone.
 
     At levels above mip 0 small nodes may have no voxel for a good reason.
     """
-    lost = numbered.absent
+    lost, others = numbered.absent, numbered.unknown
+    if lost.size and others.size and not numbered.nodes.size and not job.dataset.cv_mip:
+        raise InputError(
+            job.dataset.watershed,
+            chunk_name(coords),
+            f"supervoxels of the {lost.size:,} nodes that the graph has here",
+            f"{others.size:,} others alone, such as {others[0]}",
+            "name the volume of the graph as data_source.WATERSHED, or write it again",
+        )
     if voxels.stored or not lost.size or (job.dataset.cv_mip and numbered.nodes.size):
         return
     raise InputError(

@@ -64,5 +64,5 @@ def expect(labels: np.ndarray, label: int, resolution: Triple) -> Node:
                 if 0 <= beside[axis] < labels.shape[axis] and labels[tuple(beside)] != label:
                     area += face
     away = np.linalg.norm((coords - coords.mean(axis=0)) * resolution, axis=1)
-    weights = np.array(depths) * (1 - away / max(away.max(), 1))
+    weights = np.array(depths) * (1 - away / (away.max() or 1))
     return Node(len(coords), area, depths, coords, weights, faces)

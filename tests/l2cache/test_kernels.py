@@ -40,9 +40,10 @@ def boxes(draw: st.DrawFn) -> tuple[np.ndarray, Triple]:
     )
 
 
-@given(boxes(), st.sampled_from([1, 1 << 20]))
+@given(boxes(), st.sampled_from([1, 1 << 20]), st.sampled_from([1, 1 << 22]))
 @examples(60)
-def test_every_attribute_of_every_node(box: tuple[np.ndarray, Triple], slab: int) -> None:
+def test_every_attribute_of_every_node(box: tuple[np.ndarray, Triple], slab: int, apart: int) -> None:
+    """In slabs of a plane and in one; with supervoxels that are numbered densely and sparsely."""
     ids, resolution = box
     supervoxels = np.unique(ids)[1:] if (ids == 0).any() else np.unique(ids)
     parents = supervoxels % np.uint64(4) + np.uint64(100)  # nodes may be in several pieces
@@ -50,11 +51,12 @@ def test_every_attribute_of_every_node(box: tuple[np.ndarray, Triple], slab: int
     with pytest.MonkeyPatch.context() as patch:
         for module in (runs, numbering):
             patch.setattr(module, "SLAB_VOXELS", slab)
-        numbered = number_nodes(np.asfortranarray(ids), supervoxels[known], parents[known])
+        spread = np.uint64(apart)
+        numbered = number_nodes(np.asfortranarray(ids * spread), supervoxels[known] * spread, parents[known])
         found = node_attributes(numbered.numbers, numbered.nodes.size, resolution)
     nodes = np.where((ids == 0) | (ids == 3), 0, ids % 4 + 100)
     assert numbered.nodes.tolist() == np.unique(nodes[nodes > 0]).tolist()
-    assert numbered.unknown.tolist() == [3] * bool((ids == 3).any())
+    assert numbered.unknown.tolist() == [3 * apart] * bool((ids == 3).any())
     assert numbered.absent.size == 0
     for at, node in enumerate(numbered.nodes.tolist()):
         check_node(found, at, nodes, node, resolution)

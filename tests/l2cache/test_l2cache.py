@@ -187,6 +187,17 @@ def test_a_chunk_that_fails_is_listed_and_resume_finishes(whole: Path, cached: P
     assert same_cells(whole, cached)
 
 
+def test_the_watershed_of_another_graph(whole: Path, cli: Cli) -> None:
+    volume = CloudVolume((whole.parent / "ws").as_uri(), progress=False)
+    voxels = np.asarray(volume[:])
+    volume[:] = np.where(voxels, voxels + np.uint64(1000), np.uint64(0))
+    ran = cli("l2cache", "g", whole)
+    assert ran.status == 1
+    assert re.search(
+        r"expected supervoxels of the \d+ nodes .* here, found \d+ others alone, such as", ran.err
+    )
+
+
 def same_cells(one: Path, other: Path) -> bool:
     """Whether two caches are the same but for times, that of their meta rows too."""
     first, second = (
