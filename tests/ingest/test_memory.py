@@ -103,7 +103,7 @@ def kernel_bytes(edges: int, nodes: int) -> int:
 def test_the_memory_of_a_group_follows_its_edges_and_nodes(edges: int, per_node: float) -> None:
     packed = messages(edges, per_node)
     nodes = np.unique(np.concatenate([unpack(data).message.own for data in packed])).size
-    job = SimpleNamespace(grid=GRID, graph_version=3)
+    job = SimpleNamespace(grid=GRID, graph_version=3, all_supervoxels=False)
     built, peak = peak_of(lambda: Builder(job).parent(ROOT, packed))  # type: ignore[arg-type]
     assert built.counts.edges == edges
     assert 0.75 * kernel_bytes(edges, nodes) < peak < kernel_bytes(edges, nodes) + _SMALL

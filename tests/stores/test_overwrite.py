@@ -53,7 +53,7 @@ def test_what_else_is_in_the_file_is_named_and_kept(
     line = cli.refused("graph", "g", built, "--overwrite", status=1)
     assert line == (
         f"{store_of(built)}: it is not removed: besides a graph it holds {named}; choose another path, or "
-        "take them out"
+        "move them"
     )
     assert store_of(built).read_bytes() == before
     assert cli("status", "g", built).status == 0

@@ -91,7 +91,7 @@ def test_a_failure_of_the_engine_is_one_line(flink: Flink, cli: Cli, dataset: Pa
     (line,) = outcome.errors
     assert line.startswith("beam-ingest: Pipeline ")
     assert "Insufficient number of network buffers" in line
-    assert line.endswith("; when that is fixed, --resume finishes graph g")
+    assert "; when that is fixed, --resume finishes graph g (log: " in line
 
 
 def states(flink: Flink) -> set[str]:
