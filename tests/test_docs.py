@@ -111,7 +111,8 @@ def view(words: list[str]) -> None:
     command = [sys.executable, "-m", "beam_ingest", "view", *words, "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert "://" in process.stdout.readline()
+        kind = "graphene://" if "--server-only" in words else ""
+        assert process.stdout.readline().startswith(f"{kind}http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
 

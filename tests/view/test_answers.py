@@ -88,7 +88,7 @@ ODD = ((2, 1, 1), (3, 3, 3), (5, 4, 1), (7, 5, 2), (1, 1, 9), (16, 3, 2))
 """Grids that are no powers of two along some axis, of one to four layers of parents."""
 
 
-@examples(5, suppress_health_check=list(HealthCheck), database=None, phases=[Phase.generate])
+@examples(4, suppress_health_check=list(HealthCheck), database=None, phases=[Phase.generate])
 @given(dataset=datasets(chunk_counts=ODD), offset=st.tuples(*[st.integers(-90, 90)] * 3), data=st.data())
 def test_answers_equal_the_oracle(dataset: OracleDataset, offset: Coords, data: st.DataObject) -> None:
     size, graph = (20, 33, 8), build_graph(dataset)

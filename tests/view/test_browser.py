@@ -79,7 +79,7 @@ class Seen:
 
 def look(browser: Browser, server: GraphServer, reader: GraphReader) -> None:
     """See the objects' colours at many places, and select another object by a double click on it."""
-    seen, window = Seen(server, reader), Window(browser, 1000, 700)
+    seen, window = Seen(server, reader), Window(browser, 800, 560)
     with viewing(seen.state, "127.0.0.1") as viewer:
         window.page.goto(viewer.get_viewer_url())
         panels = window.page.locator(".neuroglancer-rendered-data-panel")

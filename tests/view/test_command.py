@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import requests
-from cloudvolume import CloudVolume
 
 from beam_ingest import Dataset, open_graph
 from beam_ingest.format.grid import ChunkGrid
@@ -20,7 +19,7 @@ from beam_ingest.view import scene
 from beam_ingest.view.objects import count_objects, spread_chunks
 from beam_ingest.view.server import GraphServer
 from tests.conftest import Cli
-from tests.view.client import TOKEN, serve
+from tests.view.client import serve
 
 
 @contextmanager
@@ -41,13 +40,6 @@ def ended(process: subprocess.Popen[str], number: int) -> tuple[int, str, str]:
     os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
-
-
-def test_the_server_alone(built_sample: Path) -> None:
-    with running("graph", built_sample, "--server-only") as (process, link):
-        assert link.startswith("graphene://http://127.0.0.1:")
-        assert CloudVolume(link, secrets=TOKEN).meta.info["graph"]["n_layers"] == 4
-        assert ended(process, signal.SIGINT) == (0, "", "Ctrl-C ends it\n")
 
 
 def test_neuroglancer(built_sample: Path) -> None:
