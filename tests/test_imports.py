@@ -13,6 +13,7 @@ HEAVY = ("apache_beam", "cloudfiles", "cloudvolume", "google", "grpc", "numpy", 
 VOLUMES = ("cloudfiles", "cloudvolume")
 _WATCH = """
 import os, sys
+from tests.examples import slow
 
 class Watch:
     @staticmethod
@@ -54,7 +55,7 @@ def test_status_and_failures_import_what_reads_a_table(sample: Path, tmp_path: P
         assert imported(tmp_path, HEAVY, command, "g", sample) <= {"numpy", "zstandard"}
 
 
-@pytest.mark.parametrize("raw", [[], ["--raw"]])
+@pytest.mark.parametrize("raw", [slow([]), ["--raw"]])
 def test_workers_import_nothing_for_volumes(sample: Path, tmp_path: Path, raw: list[str]) -> None:
     watched = (*VOLUMES, "apache_beam.runners.worker.sdk_worker_main")
     found = imported(tmp_path, watched, "graph", "g", sample, "--direct_num_workers=2", *raw)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.checks import ALL, checked, lines, problems
 from tests.conftest import Cli, small_dataset, supervoxel
+from tests.examples import slow
 from tests.ingest.test_bad_pairs import NEIGHBOUR, SWAP, spoilt, without
 from tests.inputs.test_bad_files import (
     AGAIN,
@@ -199,7 +200,7 @@ def test_a_bad_file_is_not_blamed_twice(cli: Cli, dataset: Path) -> None:
 # Many at once
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, slow(2)])
 def test_all_kinds_are_reported_in_one_run(cli: Cli, dataset: Path, workers: int) -> None:
     """Damage of every kind, each in a chunk of its own as far as there are any."""
     chunk = small_dataset().chunks[3, 1, 1]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.checks import ALL, checked
 from tests.conftest import Cli
+from tests.examples import slow
 from tests.graphs import pinky256, prism
 from tests.sample import files
 from tests.sample.files import Coords
@@ -41,7 +42,7 @@ def noted(content: dict[str, Any]) -> dict[str, int]:
     return {kind: tally["count"] for kind, tally in content["notes"].items()}
 
 
-@pytest.mark.parametrize("options", [(), ("--raw",), ("--direct_num_workers=2",)], ids=" ".join)
+@pytest.mark.parametrize("options", [(), ("--raw",), slow(("--direct_num_workers=2",))], ids=" ".join)
 def test_every_chunk_of_a_sample(cli: Cli, sample: Path, options: tuple[str, ...]) -> None:
     folder = sample.parent
     edges, components, volume = in_edges(folder), files.components(folder), in_volume(folder)

@@ -22,7 +22,7 @@ from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.ingest.build import Builder
 from beam_ingest.ingest.job import make_job
 from beam_ingest.kernels.symmetry import Asymmetry
-from tests.examples import examples
+from tests.examples import examples, slow
 from tests.oracle.datasets import OracleDataset, datasets, write
 
 
@@ -88,7 +88,7 @@ def _other(dataset: OracleDataset, coords: tuple[int, int, int], edge: tuple) ->
     return other
 
 
-@pytest.mark.parametrize("chunks", [(2, 1, 1), (4, 2, 2), (7, 5, 3), (16, 16, 16), (1, 1, 30)])
+@pytest.mark.parametrize("chunks", [(2, 1, 1), (4, 2, 2), (7, 5, 3), slow((16, 16, 16)), (1, 1, 30)])
 @pytest.mark.parametrize("count", [1, 2, 8, 50, 10_000, None])
 def test_a_sample_has_distinct_chunks_and_knows_them(chunks: tuple[int, int, int], count: int | None) -> None:
     selection = Selection(ChunkGrid(chunks), count)

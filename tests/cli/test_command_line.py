@@ -237,6 +237,7 @@ def test_no_answer_to_a_question(
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 
 
+@pytest.mark.slow
 def test_names_that_the_locale_does_not_have(cli: Cli, dataset: Path, tmp_path: Path) -> None:
     folder = dataset.parent.rename(tmp_path / "Würfel")
     for words, status in (

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import COUNTS, Cli, graph_cells, store_of
+from tests.examples import slow
 from tests.oracle.cells import Cells
 from tests.stages.test_resume import PROGRAM
 
@@ -37,7 +38,7 @@ def command(*words: str | Path) -> str:
     return shlex.join([*PROGRAM, *map(str, words)])
 
 
-@pytest.mark.parametrize("closed", ["head of stdout", "both", "never open"])
+@pytest.mark.parametrize("closed", ["head of stdout", slow("both"), slow("never open")])
 def test_a_graph_is_built_to_its_end(cli: Cli, dataset: Path, small_cells: Cells, closed: str) -> None:
     status, said = shell(command("graph", "g", dataset), CLOSED[closed])
     assert status == 0

@@ -11,6 +11,7 @@ from kvdbclient import attributes
 
 from beam_ingest import Dataset, open_store, store_url
 from tests.conftest import Cli, graph_cells, store_of
+from tests.examples import slow
 from tests.graphs import read_cells
 
 NAMES = ("x#y", "x?y%20z ä")
@@ -86,7 +87,7 @@ def test_a_store_elsewhere_is_refused(cli: Cli, dataset: Path) -> None:
         store_url(remote, "g")
 
 
-@pytest.mark.parametrize("compress", ["gzip", "br", "zstd"])
+@pytest.mark.parametrize("compress", ["gzip", slow("br"), slow("zstd")])
 def test_components_that_cloud_files_compressed(cli: Cli, dataset: Path, compress: str) -> None:
     """PyChunkedGraph writes components so; taken as absent, nothing would be joined."""
     assert cli("graph", "g", dataset).status == 0

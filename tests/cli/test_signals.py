@@ -43,7 +43,7 @@ def interrupted(
 
 
 @pytest.mark.parametrize(
-    ("number", "workers"), [slow(signal.SIGTERM, 2), (signal.SIGHUP, 1), (signal.SIGINT, 2)]
+    ("number", "workers"), [slow(signal.SIGTERM, 2), (signal.SIGHUP, 1), slow(signal.SIGINT, 2)]
 )
 def test_a_graph(
     cli: Cli, sample: Path, sample_cells: Cells, tmp_path: Path, number: int, workers: int
@@ -59,7 +59,7 @@ def test_a_graph(
 
 
 @pytest.mark.parametrize("number", [slow(signal.SIGINT), signal.SIGTERM])
-@pytest.mark.parametrize("verb", ["check", "verify"])
+@pytest.mark.parametrize("verb", [slow("check"), "verify"])
 def test_check_and_verify(cli: Cli, dataset: Path, tmp_path: Path, verb: str, number: int) -> None:
     if verb == "verify":
         assert cli("graph", "g", dataset).status == 0

@@ -57,6 +57,7 @@ def test_a_dropped_cell_is_found(small: Graph, tmp_path: Path, part: int) -> Non
     assert verify_plainly(small.dataset, table.path).total == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [1, slow(4)])
 def test_a_flipped_bit_is_found(small: Graph, tmp_path: Path, part: int) -> None:
     table, chance = small.copy(tmp_path), random.Random(part)

@@ -39,8 +39,8 @@ def assert_all_counted(counts: dict[str, int], store: Path) -> None:
         ("--graph-version", "2"),
         ("--test",),
         ("--raw", "--test"),
-        ("--raw", "--graph-version", "2"),
-        ("--test", "--graph-version", "2"),
+        slow(("--raw", "--graph-version", "2")),
+        slow(("--test", "--graph-version", "2")),
     ],
     ids=" ".join,
 )
@@ -62,6 +62,7 @@ def test_graphs_of_a_sample(options: tuple[str, ...], sample_dataset: Path, tmp_
     assert counts.get("written files", 0) >= 8 or "--raw" not in options
 
 
+@pytest.mark.slow
 def test_several_workers_say_the_same(good: Graph, cli: Cli) -> None:
     arguments = ("verify", "graph", good.dataset, "--store", f"sqlite:{good.store}")
     alone, together = cli(*arguments, "--json"), cli(*arguments, "--json", "--direct_num_workers", "2")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli
+from tests.examples import slow
 from tests.runners.dataflow.clusters import ClustersProxy
 from tests.runners.dataflow.jobs import BUCKET, posted_pipeline
 from tests.runners.dataflow.service import DataflowEndpoint
@@ -41,7 +42,7 @@ def ending(dataflow: DataflowEndpoint, state: str) -> Iterator[None]:
     ("state", "message"),
     [
         ("JOB_STATE_DONE", "the run ended without a report; run it again"),
-        ("JOB_STATE_FAILED", "Check: the run failed: "),
+        slow("JOB_STATE_FAILED", "Check: the run failed: "),  # Beam waits a minute for messages
     ],
 )
 def test_the_posted_job(

@@ -85,6 +85,7 @@ def test_a_bad_file(flink: Flink, cli: Cli, dataset: Path) -> None:
     assert str(bad) in there.errors[0]
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_engine_is_one_line(flink: Flink, cli: Cli, dataset: Path) -> None:
     outcome = cli("graph", "g", dataset, *flink.options, "--parallelism=64")
     assert outcome.status == 1
