@@ -14,6 +14,7 @@ VOLUMES = ("cloudfiles", "cloudvolume")
 _WATCH = """
 import os, sys
 from tests.examples import slow
+from tests.examples import slow
 
 class Watch:
     @staticmethod

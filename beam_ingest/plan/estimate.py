@@ -30,7 +30,7 @@ _CLUMPED = 3.0
 """Edges of one object come together: so much more do their numbers vary than those of single edges."""
 _UNKNOWN_DECLINE = Range(0.4, 0.75, 1.0)
 """Density of a layer, of that of the layer below it, where no region of the sample tells: samples have 0.7
-to 1. Each layer above falls half as much again, so density stays above half of it, or a fifth at the least."""
+to 1. Each layer above falls half as much again, so density stays above half of it, or above a fifth."""
 _UPPER = LayerSample(edges=358, nodes=66, rows=66, cells=416, nbytes=21_125, sent_edges=358, sent_bytes=2_457)
 """What a layer above 3 has for its edges, where no region of the sample tells: pinky256."""
 
