@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import slow
+
 HEAVY = ("apache_beam", "cloudfiles", "cloudvolume", "google", "grpc", "numpy", "rich", "zstandard")
 VOLUMES = ("cloudfiles", "cloudvolume")
 _WATCH = """
 import os, sys
-from tests.examples import slow
-from tests.examples import slow
 
 class Watch:
     @staticmethod
