@@ -14,6 +14,8 @@ from beam_ingest.format.grid import Coordinates, chunk_name
 from beam_ingest.inputs.watershed import UndecodableError
 
 Triple: TypeAlias = tuple[int, int, int]
+_CLIENTS = ("boto3", "botocore", "google", "requests", "tenacity", "urllib3")
+"""Packages that talk to servers for cloud-files, with errors of their own."""
 
 
 class Voxels(NamedTuple):
@@ -54,7 +56,7 @@ class WatershedVoxels:
         except ImportError:
             raise
         except Exception as error:  # every protocol and every format has its own
-            if not Folder(url).is_local and isinstance(error, OSError):
+            if not Folder(url).is_local and is_of_network(error):
                 raise FileError(f"{url}: {first_line(error)}") from error
             raise ConfigError(
                 f"{url}: expected a volume with mip {mip}, found an error: {first_line(error)}"
@@ -120,7 +122,7 @@ class WatershedVoxels:
         except ImportError as error:
             raise UndecodableError(f"{self._url}: {first_line(error)}") from error
         except Exception as error:  # every protocol and every format has its own
-            if not Folder(self._url).is_local and isinstance(error, OSError):
+            if not Folder(self._url).is_local and is_of_network(error):
                 raise FileError(f"{self._url}: {first_line(error)}") from error
             raise InputError(
                 self._url,
@@ -136,6 +138,11 @@ class WatershedVoxels:
         x, y, z = (slice(a, b) for a, b in zip(first - begin, last - begin, strict=True))
         ids[x, y, z] = labels
         return Voxels(ids, stored)
+
+
+def is_of_network(error: BaseException) -> bool:
+    """Whether an error is one of connections or servers, not of what was read: it may be gone later."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _CLIENTS
 
 
 def _triple(values: Any) -> Triple:

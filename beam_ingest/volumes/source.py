@@ -12,6 +12,7 @@ from beam_ingest.dataset import Dataset, Volumes
 from beam_ingest.errors import ConfigError, InputError
 from beam_ingest.files import FileError, Folder, first_line
 from beam_ingest.format.grid import Coordinates, chunk_name
+from beam_ingest.inputs.voxels import is_of_network
 from beam_ingest.volumes.array_formats import AbsentBlockError, ArrayVolume, array_format
 from beam_ingest.volumes.contacts import Affinities, Labels
 from beam_ingest.volumes.tables import is_table
@@ -202,7 +203,7 @@ class VolumeReader:
         except (ImportError, MemoryError):
             raise
         except Exception as error:  # every protocol and every format has its own
-            if not Folder(volume.cloudpath).is_local and isinstance(error, OSError):
+            if not Folder(volume.cloudpath).is_local and is_of_network(error):
                 raise FileError(f"{volume.cloudpath}: {first_line(error)}") from error
             raise InputError(
                 volume.cloudpath,

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cloudfiles.exceptions import DecompressionError
 from cloudvolume import CloudVolume
+from google.api_core.exceptions import ServiceUnavailable
+from requests import RequestException
 
 from beam_ingest.errors import ConfigError, InputError
-from beam_ingest.inputs.voxels import WatershedVoxels
+from beam_ingest.inputs.voxels import WatershedVoxels, is_of_network
 from tests.volumes.datasets import OFFSET, write_volume
 
 SHAPE = (20, 11, 19)
@@ -53,6 +56,20 @@ def test_damaged_blocks_are_named(volume: tuple[str, np.ndarray], tmp_path: Path
         block.write_bytes(b"none")
     with pytest.raises(InputError, match=r"ws: chunk 1_2_3: expected voxels that can be read, found"):
         WatershedVoxels(volume[0]).read((1, 2, 3), (0, 0, 0), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (ServiceUnavailable("503"), True),
+        (ConnectionResetError("reset"), True),
+        (RequestException("timeout"), True),
+        (ValueError("no such encoding"), False),
+        (DecompressionError("damaged"), False),
+    ],
+)
+def test_what_may_be_gone_later(error: Exception, transient: bool) -> None:
+    assert is_of_network(error) is transient
 
 
 def test_another_level(tmp_path: Path) -> None:
