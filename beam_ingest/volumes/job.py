@@ -20,7 +20,7 @@ from beam_ingest.stages.manifest import digest
 from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stores import Store, store_url
 from beam_ingest.volumes.choose import choose
-from beam_ingest.volumes.outputs import MARK, check_free, output_places, remove_outputs
+from beam_ingest.volumes.outputs import MARK, check_free, check_writable, output_places, remove_outputs
 from beam_ingest.volumes.source import Extent, Triple, read_extent, volumes_of
 from beam_ingest.volumes.tables import read_table
 from beam_ingest.volumes.totals import read_label_totals
@@ -139,6 +139,7 @@ class PrepareJob(StageJob):
         """Refuse folders that hold files already, unless the table says that they are ours to replace."""
         if not (overwrite and store.exists()):
             check_free(self.dataset, self.extent, not self.chunked)
+        check_writable(self.dataset, not self.chunked)
 
     def make_ready(self, store: Store) -> None:
         """Remove what an earlier run wrote, and write the watershed's info, which the graph reads first.

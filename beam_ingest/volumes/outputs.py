@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, GraphExistsError
-from beam_ingest.files import FileError, first_line
+from beam_ingest.files import FileError, first_line, local_path
 from beam_ingest.volumes.source import Extent
 from beam_ingest.volumes.watershed import scale_key
 
@@ -50,6 +52,27 @@ def check_free(dataset: Dataset, extent: Extent, writes_watershed: bool) -> None
                 f"{dataset.path}: data_source.{key}: expected nothing at {url}, found {name}; --resume "
                 "finishes what prepare began, --overwrite replaces what it wrote, another folder keeps both"
             )
+
+
+def check_writable(dataset: Dataset, writes_watershed: bool) -> None:
+    """Make the folders of this machine that are not there yet, and make sure that files can be put there.
+
+    Raises:
+      ConfigError: naming the first folder where they cannot.
+    """
+    for key, url in output_places(dataset).items():
+        path = local_path(url)
+        if path is None or (key == "WATERSHED" and not writes_watershed):
+            continue
+        try:
+            os.makedirs(path, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"{dataset.path}: data_source.{key}: expected a folder that files can be written to, found "
+                f"an error at {path}: {error.strerror}; make it writable, or name another one"
+            ) from None
 
 
 def remove_outputs(dataset: Dataset, extent: Extent, writes_watershed: bool) -> None:

@@ -210,5 +210,7 @@ class VolumeReader:
                 chunk_name(coords),
                 "voxels that can be read",
                 f"{type(error).__name__}: {first_line(error)}",
-                "write the damaged blocks again",
+                "make them readable for this program"
+                if isinstance(error, PermissionError)
+                else "write the damaged blocks again",
             ) from None

@@ -218,6 +218,21 @@ def test_places_and_tables_that_are_refused(make: Callable[..., Path], cli: Cli)
     )
 
 
+def test_folders_that_cannot_be_written_are_told_before_anything_is_done(
+    make: Callable[..., Path], cli: Cli
+) -> None:
+    for key, name in (("EDGES", "edges"), ("COMPONENTS", "components"), ("WATERSHED", "ws")):
+        dataset = make(key)
+        dataset.write_text(dataset.read_text().replace(f"./{name}", "/proc/none"))
+        for option in ([], ["--overwrite"]):
+            line = cli.refused("prepare", dataset, *option)
+            assert (
+                f"data_source.{key}: expected a folder that files can be written to, found an error" in line
+            )
+            assert "make it writable, or name another one" in line
+        assert not [file for file in dataset.parent.rglob("*") if file.is_file() and file != dataset]
+
+
 def failed(cli: Cli, dataset: Path) -> str:
     outcome = cli("prepare", dataset)
     assert outcome.status == 1
