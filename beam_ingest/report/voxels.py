@@ -89,6 +89,8 @@ def count_voxels(
     Raises:
       StoreError: when the graph cannot be read.
     """
+    import fastremap  # slow
+
     try:
         watershed = WatershedVoxels(dataset.watershed)
         most = max(1, MOST_VOXELS // int(np.prod(dataset.chunk_size)))
@@ -97,7 +99,7 @@ def count_voxels(
         for coords in as_coordinates(chunks):
             low = np.array(coords) * dataset.chunk_size
             size = np.minimum(dataset.chunk_size, np.array(watershed.size) - low)
-            ids, voxels = np.unique(watershed.read(coords, low, size).ids, return_counts=True)
+            ids, voxels = fastremap.unique(watershed.read(coords, low, size).ids, return_counts=True)
             own, nodes = read_chunk_nodes(store, reader.grid, coords)
             at, known = find(own, ids)
             labels.append(ids)

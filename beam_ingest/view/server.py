@@ -20,6 +20,8 @@ from beam_ingest.view.hierarchy import Hierarchy
 
 LOCAL = "127.0.0.1"
 """The address that only programs on this machine reach."""
+_ALL = ("0.0.0.0", "::")
+"""Addresses that stand for all of the machine's: its links have its name."""
 _BACKLOG = 1024
 _STOP_SECONDS = 5
 
@@ -54,7 +56,7 @@ class GraphServer:
         self.served: Served = describe(graph_id, begun, grid, manifest.timestamp, dataset.image)
         self.tree = Hierarchy(lambda: GraphReader(open_store(place), grid, begun), grid)
         self._socket = _listen(address, port)
-        host = LOCAL if address in ("", "0.0.0.0") else address
+        host = socket.getfqdn() if address in _ALL else address
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._socket.getsockname()[1]}"
         self._server = _Server(
             uvicorn.Config(
