@@ -14,7 +14,7 @@ from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, chunk_
 from beam_ingest.format.table import Cells, ColumnName, node_key, single
 from beam_ingest.inputs.voxels import WatershedVoxels
 from beam_ingest.meshes.config import MeshConfig
-from beam_ingest.meshes.labels import Box, label_box
+from beam_ingest.meshes.labels import Box, Members, label_box
 from beam_ingest.meshes.lookup import MeshReader
 from beam_ingest.meshes.quantisation import MeshSpace
 from beam_ingest.meshes.shards import Location, ShardError, shard_name, shard_order, write_shard
@@ -87,8 +87,9 @@ class MeshBuilder:
         self._graph = GraphReader(store, grid)
         self._grid = grid
         self._config = config
-        self._voxels = WatershedVoxels(watershed, config.mip)
-        self._space = mesh_space(self._voxels, chunk_size)
+        self._watershed = watershed
+        self.voxels = WatershedVoxels(watershed, config.mip)
+        self._space = mesh_space(self.voxels, chunk_size)
         url = initial_folder(watershed, config)
         self._folder = MeshFolder(url)
         self._meshes = MeshReader(url, grid, config.minishard_bits)
@@ -138,13 +139,15 @@ class MeshBuilder:
     def _atomic(self, coords: Coordinates, count: _Count) -> Iterator[tuple[int, bytes]]:
         space = self._space
         low = np.array(coords) * space.block
-        shape = np.minimum(low + space.block + 1, self._voxels.size) - low
-        voxels = self._voxels.read(coords, low, shape)
+        shape = np.minimum(low + space.block + 1, self.voxels.size) - low
+        voxels = self.voxels.read(coords, low, shape)
         count.unstored = int(not voxels.stored)
         box = Box.of(voxels.ids)
-        del voxels
+        voxels = voxels._replace(ids=np.empty((0, 0, 0), np.uint64))
         members = read_members(self._store, self._graph, coords, box.supervoxels)
         count.nodes = members.nodes.size
+        if not voxels.stored:
+            self._check_stored(coords, box, members)
         labels = label_box(box, members)
         del box
         grid = space.atomic(coords)
@@ -162,6 +165,19 @@ class MeshBuilder:
             node = int(nodes[at])
             count.sum(encoded[node])
             yield node, encoded.pop(node)
+
+    def _check_stored(self, coords: Coordinates, box: Box, members: Members) -> None:
+        """Refuse a chunk with nodes where blocks of the watershed are not stored."""
+        seen = np.isin(members.supervoxels, box.supervoxels)
+        unseen = np.setdiff1d(members.nodes, members.parents[seen])
+        if unseen.size:
+            raise InputError(
+                self._watershed,
+                chunk_name(coords),
+                "voxels of every node of the graph",
+                f"none of node {unseen[0]}, and blocks that are not stored",
+                "write the missing blocks",
+            )
 
     def _parent(self, layer: int, coords: Coordinates, count: _Count) -> Iterator[tuple[int, bytes]]:
         nodes = nodes_of_several(self._graph, layer, coords)

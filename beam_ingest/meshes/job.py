@@ -36,6 +36,10 @@ from beam_ingest.stores.base import Cell
 if TYPE_CHECKING:
     import apache_beam as beam
 
+BYTES_PER_VOXEL = 24
+"""Memory that a chunk of layer 2 needs: supervoxels, their numbers, labels, and triangles of surfaces,"""
+FIXED_BYTES = 200 << 20
+"""and what any chunk needs besides: indices of shard files, encoded parts and one object's mesh."""
 _VOXELS_OF_A_GRAPHS_CHUNK = 10_000
 """Voxels whose surfaces take as long as a chunk of a graph does."""
 
@@ -110,6 +114,11 @@ class MeshJob(StageJob):
     def weight(self) -> int:
         """By the voxels of a chunk."""
         return 1 + int(np.prod(self.space.block)) // _VOXELS_OF_A_GRAPHS_CHUNK
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Memory that a chunk of layer 2 needs."""
+        return int(np.prod(np.array(self.space.block) + 1)) * BYTES_PER_VOXEL + FIXED_BYTES
 
     def check_files(self, store: Store, overwrite: bool) -> None:
         """Refuse meshes that are there already, and a watershed that cannot be written."""

@@ -16,6 +16,7 @@ from beam_ingest.meshes.build import MeshBuilder
 from beam_ingest.meshes.job import MeshJob
 from beam_ingest.stages import progress
 from beam_ingest.stages.coding import KEYED_BYTES, WriteUnit, decode_key, encode_key
+from beam_ingest.stages.hints import with_memory, worker_bytes, workers_to_tell
 from beam_ingest.stages.manifest import Ownership
 from beam_ingest.stages.planning import Plan
 from beam_ingest.stages.progress import Counts
@@ -39,7 +40,12 @@ def build_meshes(begin: beam.Pipeline | beam.pvalue.PBegin, job: MeshJob) -> bea
       The `Counts` of the last layer.
     """
     chunks = begin | "Plan" >> Plan(job.written(ATOMIC_LAYER), partial(_chunk_keys, job.scope), KEYED_BYTES)
-    children, written = chunks | "Layer 2" >> _MeshLayer(job, ATOMIC_LAYER)
+    atomic: beam.PTransform = _MeshLayer(job, ATOMIC_LAYER)
+    workers = workers_to_tell(begin)
+    if workers:
+        needed = worker_bytes(job.chunk_bytes, job.written(ATOMIC_LAYER), workers)
+        atomic = with_memory(atomic, needed, workers)
+    children, written = chunks | "Layer 2" >> atomic
     for layer in range(ATOMIC_LAYER + 1, job.last + 1):
         children, written = children | f"Layer {layer}" >> _MeshLayer(job, layer, written)
     stop_if_failed = StopIfFailed(job, job.last)

@@ -159,6 +159,14 @@ def test_voxels_that_cannot_be_read_are_failures(cli: Cli, small_meshes: Path, d
     assert shards_of(dataset) == shards_of(small_meshes)
 
 
+def test_blocks_that_are_not_stored_where_there_are_nodes_are_failures(cli: Cli, dataset: Path) -> None:
+    for block in (dataset.parent / "ws" / "8_8_40").glob("23-27_*"):
+        block.unlink()
+    outcome = cli("mesh", "g", dataset)
+    assert outcome.status == 1
+    assert "expected voxels of every node of the graph, found none of node 14" in outcome.errors[0]
+
+
 def test_a_mesh_that_draco_refuses_is_a_failure_with_its_node(
     cli: Cli, dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
