@@ -171,13 +171,13 @@ class _Estimating:
         for layer in range(self._top + 2, root + 1):
             steps = layer - self._top - 1
             if before is None:
-                fall = 2 * (1 - 0.5**steps)
-                share = Range(
-                    max(0.2, 1 - (1 - _UNKNOWN_DECLINE.low) * fall),
-                    1 - (1 - _UNKNOWN_DECLINE.expected) * fall,
+                whole = 2 * (1 - 0.5**steps)
+                decline = Range(
+                    max(0.2, 1 - (1 - _UNKNOWN_DECLINE.low) * whole),
+                    1 - (1 - _UNKNOWN_DECLINE.expected) * whole,
                     _UNKNOWN_DECLINE.high,
                 )
-                found[layer] = (last * share, False)
+                found[layer] = (last * decline, False)
                 continue
             # a + b / span, of which each layer halves the second part; a cannot be below nothing.
             fall = min(max(0.0, before.expected - last.expected), last.expected)

@@ -95,8 +95,8 @@ def read_layer(store: Store, grid: ChunkGrid, layer: int) -> tuple[int, Counts]:
     if whole is not None and _TOTAL in whole:
         return _sum(store, [(key, whole[_TOTAL].value)])
     prefix = BLOCKS + b"%02d/" % layer
-    rows = store.read_range(prefix + b"0", prefix + b":")
-    return _sum(store, ((key, cell.value) for key, row in rows for cell in row.values()))
+    rows = store.read_values(prefix + b"0", prefix + b":")
+    return _sum(store, ((key, value) for key, values in rows for value in values))
 
 
 def done_of(key: bytes, value: bytes) -> tuple[int, int] | None:

@@ -117,6 +117,13 @@ class Store(ABC):
         """Rows with start <= key < end, in order of their keys."""
 
     @abstractmethod
+    def read_values(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
+        """Keys of the rows with start <= key < end, in order, and the newest value of each of their cells.
+
+        Without names of columns, in their order: cheap where there are millions of small cells.
+        """
+
+    @abstractmethod
     def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
         """Every version of every cell with start <= key < end, in order of the keys.
 

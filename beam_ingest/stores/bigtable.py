@@ -35,6 +35,7 @@ from beam_ingest.stores.base import Cell, Row, Store, StoredCell, WriteReport
 from beam_ingest.stores.filters import columns_filter, row_set
 from beam_ingest.stores.flow import FEATURES, limiter_of
 from beam_ingest.stores.mutate_rows import Batch, encode_batches, encode_head
+from beam_ingest.stores.read_values import read_values
 
 REQUEST_ENTRIES = 10_000
 """Entries in a request; each has one mutation, and Bigtable takes 100,000 of those. Fewer let several
@@ -296,6 +297,12 @@ class BigtableStore(Store):
 
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         return self._read(start_key=start, end_key=end)
+
+    def read_values(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
+        with self._errors("read"):
+            self._open()
+            name = "projects/{}/instances/{}/tables/{}".format(*self._names)
+            yield from read_values(self._client.table_data_client, name, self._app_profile, start, end)
 
     def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
         with self._errors("read"):

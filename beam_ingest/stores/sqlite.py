@@ -193,6 +193,10 @@ class SQLiteStore(Store):
     def read_range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Row]]:
         return self._rows(_RANGE, (start, end))
 
+    def read_values(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
+        for key, row in self.read_range(start, end):
+            yield key, [cell.value for cell in row.values()]
+
     def scan(self, start: bytes, end: bytes) -> Iterator[StoredCell]:
         where, parameters = ("row_key >= ?", [start]) if not end else (_RANGE, [start, end])
         with self._errors("read"):

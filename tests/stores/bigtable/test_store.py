@@ -96,6 +96,21 @@ def test_large_rows_are_written_whole(store: BigtableStore, emulator: Emulator, 
     assert len(found) == 2
 
 
+def test_values_are_read_without_names(store: BigtableStore) -> None:
+    names = [table.ColumnName("0", b"%03d" % number) for number in range(300)]
+    large = bytes(3 << 20)
+    for key in (b"a", b"b", b"c"):
+        cells = [table.single(name, key, key + name.qualifier) for name in names]
+        store.write([*cells, table.single(table.ColumnName("4", b"large"), key, large)], 1000)
+    store.write([table.single(names[0], b"b", b"newer")], 2000)
+    found = dict(store.read_values(b"a", b"c"))
+    assert list(found) == [b"a", b"b"]
+    assert found[b"a"] == [*(b"a" + name.qualifier for name in names), large]
+    assert found[b"b"][:2] == [b"newer", b"b001"]
+    rows = {key: [cell.value for cell in row.values()] for key, row in store.read_range(b"a", b"c")}
+    assert {key: sorted(values) for key, values in found.items()} == {k: sorted(v) for k, v in rows.items()}
+
+
 def test_a_cell_above_the_limit_is_refused_by_name_before_anything_is_sent(
     store: BigtableStore, emulator: Emulator
 ) -> None:
