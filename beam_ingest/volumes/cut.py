@@ -81,6 +81,7 @@ class Cutter:
         segmentation = self._reader.segmentation(coords)
         if segmentation is not None:
             agglomerated, mixed = most_frequent(pieces, segmentation)
+            del segmentation  # before affinities are read
         elif self._table is not None:
             agglomerated = self._looked_up(pieces, coords, self._table)
         else:  # nothing is joined
