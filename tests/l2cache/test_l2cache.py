@@ -297,6 +297,7 @@ def test_places(whole: Path, cached: Path, cli: Cli, tmp_path: Path) -> None:
         assert cache.exist(list(rows_of(read_cells(store_of(cached))))).all()
 
 
+@pytest.mark.slow  # the one in tests/stores/bigtable has a cache in SQLite, too
 @pytest.mark.shared_data
 def test_the_real_sample_is_pcgl2caches(cli: Cli, tmp_path: Path) -> None:
     dataset = golden_dataset(tmp_path, {"TYPE": "sqlite", "CONFIG": {"PATH": "./graph.sqlite"}})

@@ -1,4 +1,4 @@
-"""L2 caches in Bigtable: the real sample's answer, and what kvdbclient reads with PCGL2Cache's attributes."""
+"""L2 caches in Bigtable and in SQLite: the real sample's answer, and what kvdbclient reads with PCGL2Cache's attributes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from beam_ingest import open_l2cache
 from testing.emulator import Emulator, read_table
 from tests.conftest import Cli
+from tests.graphs import read_cells
 from tests.l2cache.test_l2cache import ARRAYS, SCALARS, check_golden, golden_dataset, rows_of
 
 PROJECT, INSTANCE = "project", "instance"
@@ -35,6 +36,11 @@ def test_the_real_sample_is_pcgl2caches(
     cells = {key: value for key, (value, _) in found.items() if not key[0].startswith(b"beam_ingest")}
     rows = rows_of(cells)
     check_golden(rows)
+    elsewhere = tmp_path / "cache.sqlite"
+    assert cli("l2cache", "golden", dataset, "--cache-store", f"sqlite:{elsewhere}").status == 0
+    assert {k: v for k, v in read_cells(elsewhere).items() if k[0] != b"meta"} == {
+        k: v for k, v in cells.items() if k[0] != b"meta"
+    }
     # As pcgl2cache/core/attributes.py declares them.
     shapes = {"chunk_intersect_count": (-1, 3), "pca": (-1, 3), "pca_val": (-1,)}
     attributes = {
