@@ -1,4 +1,4 @@
-"""L2 caches in Bigtable and in SQLite: the real sample's answer, and what kvdbclient reads with PCGL2Cache's attributes."""
+"""L2 caches in Bigtable and in SQLite: the real sample, and what kvdbclient reads with PCGL2Cache's types."""
 
 from __future__ import annotations
 
