@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         with viewing(state, arguments.bind, port and port + 1) as viewer:
             link = viewer.get_viewer_url()
             if not arguments.no_browser:
-                _open(link)
+                open_browser(link)
             _wait(link)
     return 0
 
@@ -117,7 +117,7 @@ def _wait(link: str) -> None:
     threading.Event().wait()
 
 
-def _open(link: str) -> None:
+def open_browser(link: str) -> None:
     """Open a browser where there is a screen: without one, Python would take one for terminals."""
     import webbrowser
 

@@ -47,7 +47,7 @@ class _Children:
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._bytes = 0
+        self.nbytes = 0
         self._arrays: OrderedDict[int, Ids] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -66,9 +66,9 @@ class _Children:
             if node in self._arrays or children.nbytes > self._most // 4:
                 return
             self._arrays[node] = children
-            self._bytes += _cost(children)
-            while self._bytes > self._most:
-                self._bytes -= _cost(self._arrays.popitem(last=False)[1])
+            self.nbytes += _cost(children)
+            while self.nbytes > self._most:
+                self.nbytes -= _cost(self._arrays.popitem(last=False)[1])
 
 
 def _cost(array: Ids) -> int:
@@ -96,6 +96,11 @@ class Hierarchy:
         for _ in range(MOST_READERS):
             self._readers.put(None)
         self._known = _Children(cache_bytes)
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of children that are kept."""
+        return self._known.nbytes
 
     @contextmanager
     def reader(self) -> Iterator[GraphReader]:

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 import requests
 
 from beam_ingest import Dataset, open_graph
+from beam_ingest.cli.view import open_browser
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.view import scene
 from beam_ingest.view.objects import count_objects, spread_chunks
@@ -50,6 +52,30 @@ def test_neuroglancer(built_sample: Path) -> None:
         assert "/v/" in link
         assert "<title>neuroglancer</title>" in requests.get(link, timeout=60).text
         assert ended(process, signal.SIGTERM) == (0, "", "Ctrl-C ends it\n")
+
+
+def test_a_browser_is_opened_where_there_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    open_browser("http://nowhere")
+    assert opened == []
+    monkeypatch.setenv("DISPLAY", ":0")
+    open_browser("http://there")
+    assert opened == ["http://there"]
+
+
+@pytest.mark.parametrize(("verb", "module"), [("view", "starlette"), ("report", "matplotlib")])
+def test_without_the_extra(built_sample: Path, verb: str, module: str) -> None:
+    words = [verb, "graph", str(built_sample), *(["r.html"] if verb == "report" else [])]
+    program = f"import sys; sys.modules[{module!r}] = None; from beam_ingest.cli import main; "
+    command = [sys.executable, "-c", f"{program}sys.exit(main({words!r}))"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"beam-ingest: this command needs {module}")
+    assert ended.stderr.endswith("which is not installed: pip install 'beam-ingest[view]'\n")
 
 
 def test_what_cannot_be_shown(cli: Cli, built_sample: Path, server: GraphServer) -> None:

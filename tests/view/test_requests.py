@@ -265,6 +265,18 @@ def test_nothing_outside_the_watershed_is_served(client: Client, built_sample: P
 # Many at once, and what goes wrong
 
 
+def test_what_is_kept_is_bounded(server: GraphServer, built_sample: Path) -> None:
+    """The same answers with room for few children, and never more of them than there is room for."""
+    with open_graph(built_sample, "graph") as reader:
+        roots = np.concatenate(list(reader.root_ids()))
+        small = hierarchy.Hierarchy(lambda: reader, reader.grid, cache_bytes=8_000)
+        for root in [*roots.tolist(), *roots.tolist()[::-1]]:
+            found = small.leaves([root])[0]
+            assert found.tolist() == server.tree.leaves([root])[0].tolist()
+            assert small.cached_bytes <= 8_000
+    assert small.cached_bytes > 4_000
+
+
 def test_several_hundred_requests_at_once(client: Client, server: GraphServer, built_sample: Path) -> None:
     with open_graph(built_sample, "graph") as reader:
         supervoxels = np.concatenate(list(reader.nodes(1)))[:400]
