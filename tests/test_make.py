@@ -102,12 +102,12 @@ def test_a_sample_replaces_a_sample_even_half_written(cli: Cli, tmp_path: Path) 
     sample, options = tmp_path / "sample", ("--chunks", "2", "1", "1", "--chunk-size", "8", "8", "8")
     assert cli("sample", sample, *options).status == 0
     whole = files.digests(sample)
+    assert "add --overwrite" in cli.refused("sample", sample, *options)
     (sample / "dataset.yml").unlink()
     (sample / ".scratch").mkdir()
     (sample / "edges" / "edges_9_9_9.proto.zst").touch()
     (sample / "graph.sqlite").write_text("a graph")
-    assert "add --overwrite" in cli.refused("sample", sample, *options)
-    assert cli("sample", sample, *options, "--overwrite").status == 0
+    assert cli("sample", sample, *options).status == 0, "half-written: it is replaced without being asked"
     assert (sample / "graph.sqlite").read_text() == "a graph"
     (sample / "graph.sqlite").unlink()
     assert files.digests(sample) == whole
