@@ -16,6 +16,7 @@ from beam_ingest.stages import failures, progress
 from beam_ingest.stages.manifest import Manifest, read_graph
 from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stages.scope import Scope
+from beam_ingest.stages.usage import read_usage
 from beam_ingest.stores import open_store
 from beam_ingest.view.objects import Objects, count_objects, spread_chunks
 
@@ -39,6 +40,7 @@ class Facts:
       voxels: voxels of objects, where the watershed could be read.
       unread: why it could not be read, or "".
       verified: what ``verify --json`` printed, or None.
+      usage: what the layers of each run on one machine took (`beam_ingest.stages.usage`).
     """
 
     place: str
@@ -52,6 +54,7 @@ class Facts:
     voxels: VoxelCounts | None
     unread: str
     verified: Mapping[str, Any] | None
+    usage: list[list[dict[str, Any]]]
 
 
 def gather(dataset: Dataset, graph_id: str, place: str, verified: Mapping[str, Any] | None = None) -> Facts:
@@ -86,6 +89,7 @@ def gather(dataset: Dataset, graph_id: str, place: str, verified: Mapping[str, A
             voxels=voxels,
             unread=unread,
             verified=verified,
+            usage=read_usage(store),
         )
 
 

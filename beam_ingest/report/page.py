@@ -56,6 +56,7 @@ def make_page(facts: Facts, pictures: Mapping[str, bytes]) -> str:
         _pairs(_origin(facts)),
         "<h2>Layers</h2>",
         _layers(facts),
+        _runs(facts),
         _picture(pictures, "time"),
         "<h2>Sections</h2>",
         _missing(facts),
@@ -146,6 +147,24 @@ def _layers(facts: Facts) -> str:
             )
         )
     return _table(heads, rows)
+
+
+def _runs(facts: Facts) -> str:
+    """What runs on one machine took; nothing of graphs that Dataflow built."""
+    heads = ("run", "layer", "seconds of CPU", "seconds", "bytes written", "most memory of a process (MB)")
+    rows: list[tuple[Cell, ...]] = [
+        (
+            str(number),
+            str(layer["layer"]),
+            f"{layer['cpu_seconds']:,.2f}",
+            f"{layer['wall_seconds']:,.2f}",
+            layer["nbytes"],
+            layer["peak_bytes"] // 1_000_000,
+        )
+        for number, run in enumerate(facts.usage, start=1)
+        for layer in run
+    ]
+    return _table(heads, rows) if rows else ""
 
 
 def _counted(facts: Facts) -> str:

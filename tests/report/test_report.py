@@ -103,6 +103,9 @@ def test_the_numbers_are_numpys(cli: Cli, built: Path, reader: GraphReader, tmp_
     assert all(place.startswith("data:image/png;base64,") for place in page.places)
     assert not re.search(r"https?://|@import|url\(", content)
     status = cli("status", "graph", built, "--json").json
+    (run,) = status["usage"]
+    assert [row[:2] for row in page.table("run")] == [["1", str(layer["layer"])] for layer in run]
+    assert [row[4] for row in page.table("run")] == [f"{layer['nbytes']:,}" for layer in run]
     for row, layer in zip(page.table("layer"), status["layers"], strict=True):
         counts = layer["counts"]
         assert row[0].split()[0] == str(layer["layer"])
