@@ -11,9 +11,12 @@ from beam_ingest import Dataset, make_job, start_job, store_url
 from beam_ingest.cli.template import main as launcher
 from beam_ingest.stages.usage import read_plan
 from tests.conftest import Cli
-from tests.runners.dataflow.jobs import BUCKET, IMAGE, PROJECT, REGION
+from tests.runners.dataflow.clusters import ClustersProxy
+from tests.runners.dataflow.jobs import BUCKET, IMAGE, PROJECT, REGION, children, posted_pipeline
 from tests.runners.dataflow.service import DataflowEndpoint
 from tests.runners.dataflow.storage import StorageEmulator
+from tests.runners.dataflow.test_check import ending
+from tests.runners.dataflow.test_submit import options
 
 
 def test_costs_of_a_launched_graph_beside_its_plan(
@@ -88,3 +91,17 @@ def test_a_plan_that_is_none(cli: Cli, dataset: Path, tmp_path: Path) -> None:
     assert "found none" in cli.refused("graph", "g", dataset, "--plan", plan)
     plan.write_text("[]")
     assert "found something else" in cli.refused("graph", "g", dataset, "--plan", plan)
+
+
+def test_a_plan_is_a_job_like_any_other(
+    cli: Cli, dataflow: DataflowEndpoint, storage: StorageEmulator, clusters: ClustersProxy, remote: Path
+) -> None:
+    """It does not run here, so there is nothing to estimate from: an error, and no plan."""
+    with ending(dataflow, "JOB_STATE_DONE"):
+        outcome = cli("plan", remote, *options(dataflow))
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "the run ended without a report; run it again" in outcome.err
+    (job,) = dataflow.posted_jobs
+    assert job.name.startswith("beam-ingest-plan-")
+    steps = children(posted_pipeline(storage, job), "Plan")
+    assert {"Start", "Parts", "List", "All names", "Choose", "Measure", "Report"} <= set(steps)
