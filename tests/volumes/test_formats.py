@@ -242,6 +242,7 @@ def test_metadata_that_says_too_little(tmp_path: Path) -> None:
         opened(tmp_path, f"zarr3://{tmp_path.as_uri()}/none")
 
 
+@pytest.mark.slow
 def test_other_formats_give_the_same_bytes(tmp_path: Path, cli: Cli) -> None:
     precomputed = write_volume(tmp_path / "precomputed", LABELS.astype(np.uint64))
     zarr = write_zarr3(tmp_path / "zarr", "uint64", codecs=[GZIP], shard=True)

@@ -40,6 +40,7 @@ def test_a_chunk_takes_what_is_stated(voxels: int, tmp_path: Path) -> None:
     assert f"{BYTES} bytes of memory a voxel" in " ".join(DOCS.read_text().split())
 
 
+@pytest.mark.slow
 def test_a_chunk_with_a_segmentation_and_affinities_takes_what_is_stated(tmp_path: Path) -> None:
     voxels = 128
     job = make(tmp_path / "labels", voxels)

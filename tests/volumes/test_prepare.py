@@ -154,6 +154,7 @@ def test_the_graph_is_that_of_the_segmentation(prepared: Path, cli: Cli, tmp_pat
     assert found == {frozenset(group) for group in group_of.values()}
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(prepared: Path, dataset: Path, cli: Cli) -> None:
     assert cli("prepare", dataset, "--direct_num_workers", "2").status == 0
     assert outputs(dataset) == outputs(prepared)
@@ -216,6 +217,7 @@ def test_outputs_that_are_there_are_kept_unless_told(prepared: Path, dataset: Pa
     assert files == outputs(prepared)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_real_volumes_become_the_golden_graph(cli: Cli, tmp_path: Path) -> None:
     folder = pinky256() / "volumes"
@@ -272,6 +274,7 @@ def test_a_grid_of_very_many_chunks_is_taken_up(
     assert {name: (dataset.parent / name).stat().st_mtime_ns for name in some} == some
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed_to_the_same_bytes(prepared: Path, dataset: Path, cli: Cli) -> None:
     process = start("prepare", dataset)
     until(lambda: process.poll() is not None or any((dataset.parent / "edges").glob("*.zst")))

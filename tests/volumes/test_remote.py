@@ -55,9 +55,6 @@ def test_what_is_made_in_a_bucket_is_what_is_made_here(
     made = storage.objects(f"{OURS}/")
     assert {name: storage.read(name) for name in made} == here
     assert "nothing to resume" in cli("prepare", remote, "--resume", *options).out
-    place = ("--store", f"sqlite:{tmp_path / 'graph.sqlite'}")
-    assert cli("graph", "g", remote, *place, "--direct_num_workers", "1").status == 0
-    assert cli("verify", "g", remote, *place, "--direct_num_workers", "1").status == 0
     # Without its table the owner of the files is not known; with it, what is not ours stays.
     other = ("--store", f"sqlite:{tmp_path / 'other.sqlite'}")
     for option in ([], ["--overwrite"]):

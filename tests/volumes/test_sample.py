@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from cloudvolume import CloudVolume
 
 from beam_ingest.inputs.components import decode_components
@@ -12,6 +13,7 @@ from beam_ingest.inputs.edges import decode_chunk_edges
 from tests.conftest import Cli
 
 
+@pytest.mark.slow
 def test_a_sample_prepared_is_the_sample(tmp_path: Path, cli: Cli) -> None:
     folder = tmp_path / "sample"
     options = ["--chunks", "3", "2", "2", "--chunk-size", "20", "24", "16", "--offset", "5", "6", "7"]

@@ -12,8 +12,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from beam_ingest.dataset import Dataset
 from beam_ingest.inputs.components import decode_components
 from beam_ingest.inputs.edges import Edges, decode_chunk_edges
+from beam_ingest.volumes.tables import read_table
 from tests.conftest import Cli
 from tests.volumes.datasets import OFFSET, SIZE, make_volumes, outputs, write_dataset, write_volume
 
@@ -73,11 +75,16 @@ def write_parquet(path: Path, rows: np.ndarray) -> None:
 def test_tables_give_the_bytes_that_a_volume_gives(folder: Path, make: Callable[..., Path], cli: Cli) -> None:
     by_volume = make("volume", SEGMENTATION=str(folder / "segmentation"))
     assert cli("prepare", by_volume).status == 0
+    tables = []
     for suffix, write in (("npy", write_npy), ("csv", write_csv), ("parquet", write_parquet)):
         dataset = make(suffix, SEGMENTATION=f"./labels.{suffix}")
         write(dataset.parent / f"labels.{suffix}", np.random.default_rng(1).permutation(PAIRS))
-        assert cli("prepare", dataset).status == 0
-        assert outputs(dataset) == outputs(by_volume)
+        table = read_table(Dataset.from_file(dataset))
+        assert table is not None
+        tables.append([labels.tolist() for labels in table.of(np.unique(SUPERVOXELS)[1:].astype(np.uint64))])
+    assert tables[0] == tables[1] == tables[2]
+    assert cli("prepare", dataset).status == 0
+    assert outputs(dataset) == outputs(by_volume)
     # Pairs that are joined say the same of all but those of label 0, which are objects of their own.
     dataset = make("pairs", EQUIVALENCES="./pairs.npy")
     objects = [PAIRS[PAIRS[:, 1] == label, 0] for label in range(1, 7)]
@@ -125,20 +132,6 @@ def test_supervoxels_that_are_chunked_already_are_not_written_again(
     third = make("third", (10, 6, 10), SUPERVOXELS="./ws")
     shutil.copytree(first.parent / "ws", third.parent / "ws")
     assert "expected ids of this chunk, since WATERSHED is the same volume, found " in failed(cli, third)
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_affinities_are_means(kind: type, make: Callable[..., Path], cli: Cli) -> None:
-    constant = np.full((*SUPERVOXELS.shape, 3), 51 if kind is np.uint8 else 0.2, kind)
-    dataset = make(AFFINITIES="./affinities")
-    write_volume(dataset.parent / "affinities", constant)
-    assert cli("prepare", dataset).status == 0
-    for file in (dataset.parent / "edges").glob("*.zst"):
-        edges = decode_chunk_edges(file.read_bytes(), file.name, "")
-        touching = edges.in_chunk.node_ids1 != edges.in_chunk.node_ids2
-        assert edges.in_chunk.affinities[touching] == pytest.approx(0.2)
-        assert edges.between_chunk.affinities == pytest.approx(0.2)
-        assert np.isinf(edges.cross_chunk.affinities).all()
 
 
 def test_blocks_that_are_not_stored_are_background_if_one_says_so(
