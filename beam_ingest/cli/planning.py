@@ -90,6 +90,7 @@ class Plan(NamedTuple):
             "chunks_with_files": self.present,
             "sampled_chunks": self.found.sampled,
             "exact": self.found.exact,
+            "fit": self.found.fit,
         }
         return head | self.bill.as_dict() | {"layers": layers}
 
@@ -215,8 +216,9 @@ def lines_of(plan: Plan) -> list[str]:
             f"{layer:<7}{each.chunks:>12,}{number_of(numbers[0]):>12}{number_of(numbers[1]):>12}{density:>12}"
             f"{number_of(each.largest.expected):>12}{size(made.worker_memory[layer]):>10}"
         )
-    if not all(each.measured for each in found.layers.values()):
-        lines.append("* fitted: a + b / span of the chunks, from the layers below")
+    if found.fit is not None:
+        a, b = found.fit
+        lines.append(f"* fitted: {a:.2f} + {b:.2f} / chunks along an axis of a chunk of the layer below")
     lines += [
         "",
         f"machine type {made.machine_type}",

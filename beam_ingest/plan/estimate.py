@@ -74,6 +74,7 @@ class Estimate:
       grouped: bytes of raw agglomeration on their way to the blocks that need them.
       sampled: layer-2 chunks that were measured, those around the regions included.
       exact: whether the whole grid was measured.
+      fit: a and b of the density a + b / span of the layers that were not measured; None where all were.
     """
 
     layers: dict[int, LayerEstimate]
@@ -83,6 +84,7 @@ class Estimate:
     grouped: Range
     sampled: int
     exact: bool
+    fit: tuple[float, float] | None = None
 
     def total(self, name: str) -> Range:
         """The sum of a figure over all layers."""
@@ -131,7 +133,17 @@ class _Estimating:
             grouped=self._whole(ATOMIC_LAYER, "grouped"),
             sampled=sum(s.layers[ATOMIC_LAYER].chunks + s.around.chunks for s in self._samples),
             exact=self._exact,
+            fit=self._fit(densities),
         )
+
+    def _fit(self, densities: dict[int, tuple[Range, bool]]) -> tuple[float, float] | None:
+        """a and b of a + b / span, by the highest two layers; span is that of the children, in chunks."""
+        root = self._grid.root_layer
+        if densities[root][1]:
+            return None
+        below, last = (densities[layer][0].expected for layer in (root - 1, root))
+        span = 1 << (root - 1 - ATOMIC_LAYER)
+        return 2 * last - below, span * (below - last)
 
     def _of(self, layer: int, name: str) -> Numbers:
         """A figure of a layer of each region; 0 where the region does not reach it."""

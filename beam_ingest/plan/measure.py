@@ -100,12 +100,14 @@ class _Measuring:
 
     def run(self) -> RegionSample:
         region, grid = self._found.region, self._grid
-        core, around = chunks_of(grid, region)
-        for coords, sample in ((core, self._found.layers[ATOMIC_LAYER]), (around, self._found.around)):
-            for some in _batches(as_coordinates(coords), 2 if self._job.raw else 1):
-                self._atomic(some, sample)
+        core, around = map(as_coordinates, chunks_of(grid, region))
+        # Files of raw agglomeration have records of the chunks around theirs: together they are opened once.
+        shift = 1 if not self._job.raw else 2 if region.layer > ATOMIC_LAYER + 1 else _ALL
+        own = set(core)
+        for some in _batches([*core, *around], shift):
+            self._atomic(some, own)
         if self._job.raw:
-            self._raw(as_coordinates(core), self._found.layers[ATOMIC_LAYER])
+            self._raw(core, self._found.layers[ATOMIC_LAYER])
         for layer in range(ATOMIC_LAYER + 1, region.layer + 1):
             messages, self._messages = self._messages, defaultdict(list)
             sample = self._found.layers[layer] = LayerSample()
@@ -113,9 +115,10 @@ class _Measuring:
                 self._parent(layer, chunk_id, messages.pop(chunk_id), sample)
         return self._found
 
-    def _atomic(self, chunks: list[Coordinates], sample: LayerSample) -> None:
-        """Layer-2 chunks, read together."""
+    def _atomic(self, chunks: list[Coordinates], own: set[Coordinates]) -> None:
+        """Layer-2 chunks, read together; those of `own` are the region's."""
         for coords, edges, components in read_inputs(self._job, chunks):
+            sample = self._found.layers[ATOMIC_LAYER] if coords in own else self._found.around
             built = self._builder.atomic(coords, edges, components)
             counts = built.counts
             sample.chunks += 1
@@ -217,6 +220,10 @@ def _named(message: Message) -> Message:
     _, known = find(message.old[order], distinct)
     unknown = distinct[~known]
     return Message.concatenate([message, Message.make(old=unknown, new=unknown)])
+
+
+_ALL = 30
+"""As a shift of coordinates: no batch has others than 0."""
 
 
 def _batches(chunks: list[Coordinates], shift: int) -> list[list[Coordinates]]:
