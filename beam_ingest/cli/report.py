@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beam_ingest.cli.importing import importing
 from beam_ingest.cli.options import add_graph, add_settings
+from beam_ingest.cli.sizes import count_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.png:
         for name, content in sorted(pictures.items()):
             write_file(Path(arguments.png, f"{name}.png"), content)
-        print(f"wrote {len(pictures)} pictures to {arguments.png}")
+        print(f"wrote {count_of(len(pictures), 'picture')} to {arguments.png}")
     else:
         write_file(arguments.out, make_page(replace(facts, unread=unread), pictures).encode())
         print(f"report: {Path(arguments.out).absolute()}")
