@@ -1,7 +1,8 @@
 """List prices of Google Cloud, with the page that has them and the day on which they were noted.
 
 The table knows the regions below, whose list prices are the same: what one pays without a contract, in US
-dollars. They may have changed since, so money is always shown with the day. Others come from a file
+dollars. Dataflow's are those that Apache Beam's own cost benchmarks have; those of Bigtable and Cloud Storage
+are as documentation quotes their pages. They may have changed, so money is always shown with the day. Others come from a file
 (``--prices``), in the format of `read_prices`.
 """
 
