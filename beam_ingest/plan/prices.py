@@ -2,8 +2,8 @@
 
 The table knows the regions below, whose list prices are the same: what one pays without a contract, in US
 dollars. Dataflow's are those that Apache Beam's own cost benchmarks have; those of Bigtable and Cloud Storage
-are as documentation quotes their pages. They may have changed, so money is always shown with the day. Others come from a file
-(``--prices``), in the format of `read_prices`.
+are as documentation quotes their pages. They may have changed, so money is always shown with the day. Others
+come from a file (``--prices``), in the format of `read_prices`.
 """
 
 from __future__ import annotations
