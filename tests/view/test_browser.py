@@ -24,11 +24,11 @@ from tests.view.client import serve
 Colours = npt.NDArray[np.int64]
 _TOLERANCE = 3
 _NEAR = 2
-"""Voxels around one that are alike, so that it matters not which of them a pixel shows."""
+"""Voxels around one that are alike: whichever of them a pixel shows, its colour is the same."""
 _BACKGROUND = (0, 0, 0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, no other test could use asyncio in this thread
 def browser() -> Iterator[Browser]:
     with running_browser() as running:
         yield running

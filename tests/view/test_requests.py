@@ -1,4 +1,4 @@
-"""The protocol of the graph server: formats, errors, files, and requests that mean no good."""
+"""The protocol of the graph server: formats, errors, files, and hostile requests."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_several_hundred_requests_at_once(client: Client, server: GraphServer, b
 
 
 def test_connections_that_say_nothing(client: Client, some: int) -> None:
-    """Hundreds of open connections, some with half a request, keep nobody from being answered."""
+    """Hundreds of open connections, some with half a request, do not keep others from being answered."""
     host = urlsplit(client.url)
     idle = [socket.create_connection((host.hostname or "", host.port or 0)) for _ in range(300)]
     try:
