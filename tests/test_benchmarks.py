@@ -65,6 +65,14 @@ def test_the_l2_cache_is_measured() -> None:
     assert [line.split()[0] for line in said[1:]] == steps
 
 
+def test_meshing_is_measured() -> None:
+    """With the ratios that docs/meshes.md states of larger chunks."""
+    said = python("-m", "benchmarks.meshes", "--chunks", "8", "--chunk-size", "16").splitlines()
+    assert [line.split()[0] for line in said[1:]] == ["layer", "2", "3", "stitching"]
+    said = python("-m", "benchmarks.meshes", "--chunks", "8", "--chunk-size", "16", "--memory").splitlines()
+    assert [line.split()[0] for line in said[1:]] == ["layer", "2", "3"]
+
+
 def python(*arguments: str) -> str:
     """What a Python program prints."""
     command = [sys.executable, "-W", "ignore", *arguments]

@@ -18,7 +18,7 @@ from beam_ingest.meshes.labels import Box, Members, label_box
 from beam_ingest.meshes.lookup import MeshReader
 from beam_ingest.meshes.quantisation import MeshSpace
 from beam_ingest.meshes.shards import Location, ShardError, shard_name, shard_order, write_shard
-from beam_ingest.meshes.stitch import stitch
+from beam_ingest.meshes.stitch import grid_of, stitch
 from beam_ingest.meshes.storage import MeshFolder
 from beam_ingest.meshes.surface import Mesh, MeshError, decode, encode, surfaces
 from beam_ingest.meshes.tree import nodes_of_several, parts_of, read_members
@@ -86,10 +86,11 @@ class MeshBuilder:
         self._store = store
         self._graph = GraphReader(store, grid)
         self._grid = grid
+        self._places: dict[int, Coordinates] = {}
         self._config = config
         self._watershed = watershed
         self.voxels = WatershedVoxels(watershed, config.mip)
-        self._space = mesh_space(self.voxels, chunk_size)
+        self.space = mesh_space(self.voxels, chunk_size)
         url = initial_folder(watershed, config)
         self._folder = MeshFolder(url)
         self._meshes = MeshReader(url, grid, config.minishard_bits)
@@ -137,7 +138,7 @@ class MeshBuilder:
         )
 
     def _atomic(self, coords: Coordinates, count: _Count) -> Iterator[tuple[int, bytes]]:
-        space = self._space
+        space = self.space
         low = np.array(coords) * space.block
         shape = np.minimum(low + space.block + 1, self.voxels.size) - low
         voxels = self.voxels.read(coords, low, shape)
@@ -183,14 +184,15 @@ class MeshBuilder:
         nodes = nodes_of_several(self._graph, layer, coords)
         nodes = nodes[shard_order(nodes, self._config.minishard_bits[layer])]
         count.nodes = nodes.size
-        grid = self._space.at(layer, coords)
+        grid = grid_of(self.space, layer, coords)
+        self._places = {}  # of the chunks of parts
         for first in range(0, nodes.size, NODES_AT_ONCE):
             some = nodes[first : first + NODES_AT_ONCE]
             for node, parts in self._read_parts(some, parts_of(self._graph, some)):
                 if not parts:
                     continue
                 try:
-                    mesh = stitch(self._decoded(parts), self._space, layer, coords)
+                    mesh = stitch(self._decoded(parts), self.space, layer, coords)
                     data = encode(mesh, grid)
                 except MeshError as error:
                     raise self._unmeshable(node, error) from None
@@ -224,11 +226,15 @@ class MeshBuilder:
 
     def _decoded(self, parts: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Coordinates, Mesh]]:
         for part, data in parts:
+            layer = self._grid.layer_of(part)
+            chunk = part >> self._grid.segment_bits(layer)
+            if chunk not in self._places:
+                self._places[chunk] = self._grid.chunk_coords(part)
             try:
                 mesh = decode(data)
             except MeshError as error:
                 raise ShardError(self._meshes.file(part), f"of node {part}, {error}") from None
-            yield self._grid.layer_of(part), self._grid.chunk_coords(part), mesh
+            yield layer, self._places[chunk], mesh
 
     def _unmeshable(self, node: int, error: MeshError) -> InputError:
         coords = self._grid.chunk_coords(node)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from beam_ingest.arrays import Ids, Indices, find
+from beam_ingest.arrays import Ids, Indices, find, pair_starts
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.meshes.shards import (
     Location,
@@ -55,21 +55,18 @@ class MeshReader:
         """
         self._heads.trim()
         self._indices.trim()
-        files, numbers = self._places(nodes)
-        self._fetch_heads({name: bits for name, _, bits in files})
-        wanted = [(name, number) for (name, _, _), number in zip(files, numbers, strict=True)]
-        self._fetch_indices(dict(zip(wanted, (bits for _, _, bits in files), strict=True)))
+        groups = list(self._groups(nodes))
+        self._fetch_heads({f"{layer}/{name}": self._bits[layer] for layer, name, _, _ in groups})
+        self._fetch_indices({(f"{layer}/{name}", n): self._bits[layer] for layer, name, n, _ in groups})
         found: list[Location | None] = [None] * nodes.size
-        groups: dict[tuple[str, int], list[int]] = defaultdict(list)
-        for position, key in enumerate(wanted):
-            groups[key].append(position)
-        for key, positions in groups.items():
-            ids, begins, sizes = self._indices.get(key)
+        for layer, name, number, positions in groups:
+            ids, begins, sizes = self._indices.get((f"{layer}/{name}", number))
             at, there = find(ids, nodes[positions])
-            for position, where, known in zip(positions, at.tolist(), there.tolist(), strict=True):
-                if known:
-                    layer, name = files[position][1], key[0].partition("/")[2]
-                    found[position] = Location(layer, name, int(begins[where]), int(sizes[where]))
+            spans = zip(
+                positions[there].tolist(), begins[at[there]].tolist(), sizes[at[there]].tolist(), strict=True
+            )
+            for position, begin, size in spans:
+                found[position] = Location(layer, name, begin, size)
         return found
 
     def contents(self, chunk_id: int) -> tuple[Ids, list[Location]]:
@@ -111,16 +108,20 @@ class MeshReader:
         """URL (local files: path) of the shard file that a node's mesh belongs to, for messages."""
         return self._folder.path(f"{self._grid.layer_of(node)}/{shard_name(self._grid, node)}")
 
-    def _places(self, nodes: Ids) -> tuple[list[tuple[str, int, int]], list[int]]:
-        """Of each node: file, layer and minishard bits; and its minishard."""
+    def _groups(self, nodes: Ids) -> Iterator[tuple[int, str, int, Indices]]:
+        """Nodes of one minishard together: layer, file, number of the minishard, positions in `nodes`."""
         layers = self._grid.layers(nodes)
-        numbers = np.zeros(nodes.size, np.int64)
+        chunks, numbers = np.empty_like(nodes), np.zeros(nodes.size, np.int64)
         for layer in np.unique(layers).tolist():
-            numbers[layers == layer] = minishards(nodes[layers == layer], self._bits[layer])
-        files = []
-        for node, layer in zip(nodes.tolist(), layers.tolist(), strict=True):
-            files.append((f"{layer}/{shard_name(self._grid, node)}", layer, self._bits[layer]))
-        return files, numbers.tolist()
+            own = layers == layer
+            chunks[own] = nodes[own] - self._grid.segments(nodes[own], layer)
+            numbers[own] = minishards(nodes[own], self._bits[layer])
+        order = np.lexsort((numbers, chunks))
+        starts = pair_starts(chunks[order], numbers[order])
+        for positions in np.split(order, starts[1:]) if nodes.size else []:
+            first = positions[0]
+            chunk = int(chunks[first])
+            yield int(layers[first]), shard_name(self._grid, chunk), int(numbers[first]), positions
 
     def _fetch_heads(self, files: Mapping[str, int]) -> None:
         missing = [name for name in files if not self._heads.has(name)]

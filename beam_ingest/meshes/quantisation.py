@@ -43,15 +43,33 @@ class Quantisation:
         """From its first to its last point, in nanometres."""
         return self.bin * ((1 << self.bits) - 1)
 
+    def steps(self, points: npt.NDArray[np.floating], out: Points | None = None) -> Points:
+        """The numbers, along x, y and z, of the points of the grid next to `points`, shape (n, 3).
+
+        They are whole numbers as float64, in `out` if that is given; it may be `points`.
+        """
+        found: Points = np.subtract(points, np.array(self.origin), out=out)
+        found /= self.bin
+        found += 0.5
+        return np.floor(found, out=found)
+
+    def places(self, steps: Points, out: Points | None = None) -> Points:
+        """The points of the grid with numbers `steps`, shape (n, 3), in `out` if that is given."""
+        found: Points = np.multiply(steps, self.bin, out=out)
+        found += np.array(self.origin)
+        return found
+
     def round(self, points: npt.NDArray[np.floating]) -> Points:
         """The points of the grid next to `points`, shape (n, 3)."""
-        origin = np.array(self.origin)
-        rounded: Points = np.floor((points - origin) / self.bin + 0.5) * self.bin + origin
-        return rounded
+        return self.places(self.steps(points))
 
     def holds(self, points: npt.NDArray[np.floating]) -> bool:
         """Whether all of `points`, shape (n, 3), are rounded to points of the grid."""
-        steps = np.floor((points - np.array(self.origin)) / self.bin + 0.5)
+        if not len(points):
+            return True
+        ends = [(column.min(), column.max()) for column in points.T]  # faster than along an axis
+        corners = np.array(ends, np.float64).T
+        steps = np.floor((corners - np.array(self.origin)) / self.bin + 0.5)
         return bool(((steps >= 0) & (steps < 1 << self.bits)).all())
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
@@ -29,6 +30,7 @@ MOST_IN_MINISHARD = 1_000_000
 """Meshes of a minishard: who looks for one of them reads the index of all."""
 _ENTRY = 16
 _TRIPLE = 24
+_GZIP = 16 + zlib.MAX_WBITS
 
 
 class ShardError(BeamIngestError):
@@ -223,11 +225,14 @@ def decode_minishard(data: bytes, bits: int, file: str) -> tuple[Ids, Indices, I
       ShardError: when it is none.
     """
     most = MOST_IN_MINISHARD * _TRIPLE
+    unpacking = zlib.decompressobj(_GZIP)
     try:
-        content = gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1)
-    except (OSError, EOFError) as error:
+        content = unpacking.decompress(data, most + 1)
+    except zlib.error as error:
         raise ShardError(file, f"the index of a minishard that gzip cannot read: {error}") from None
-    if len(content) % _TRIPLE or len(content) > most:
+    if not unpacking.eof:
+        raise ShardError(file, "the index of a minishard that is cut off, or larger than any that is written")
+    if len(content) % _TRIPLE:
         raise ShardError(file, f"the index of a minishard of {len(content):,} bytes")
     ids, gaps, sizes = np.frombuffer(content, "<u8").reshape(3, -1)
     nodes = np.cumsum(ids, dtype=np.uint64)

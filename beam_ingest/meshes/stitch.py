@@ -5,32 +5,18 @@ Source of the rules: PyChunkedGraph's meshing (pychunkedgraph/meshing/meshgen.py
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import numpy as np
 
 from beam_ingest.format.grid import Coordinates
-from beam_ingest.meshes.quantisation import MeshSpace, Points
+from beam_ingest.meshes.quantisation import MeshSpace, Points, Quantisation
 from beam_ingest.meshes.surface import Mesh
 
-
-def raise_mesh(mesh: Mesh, space: MeshSpace, layer: int, part_layer: int, coords: Coordinates) -> Points:
-    """The vertices of a part, shape (v, 3), moved to the grids of the layers between it and a node.
-
-    Args:
-      mesh: of the part.
-      space: where chunks are.
-      layer: of the node.
-      part_layer: of the part.
-      coords: of the part's chunk.
-    """
-    vertices: Points = mesh.vertices.astype(np.float64)
-    grid = space.at(part_layer, coords)
-    for each in range(part_layer + 1, layer + 1):
-        x, y, z = (c >> (each - part_layer) for c in coords)
-        grid = space.above(grid, each, (x, y, z))
-        vertices = grid.round(vertices)
-    return vertices
+_PACKED_BITS = 21
+"""Three numbers of so many bits are sorted as one."""
+_KEPT_GRIDS = 4096
 
 
 def stitch(
@@ -44,26 +30,69 @@ def stitch(
       layer: of the node.
       coords: of its chunk.
     """
-    vertices, faces, count = [np.empty((0, 3))], [np.empty((0, 3), np.int64)], 0
+    vertices, faces, count = [np.empty((0, 3))], [np.empty((0, 3), np.uint32)], 0
     for part_layer, part_coords, mesh in parts:
-        vertices.append(raise_mesh(mesh, space, layer, part_layer, part_coords))
-        faces.append(mesh.faces.astype(np.int64) + count)
+        points: Points = mesh.vertices.astype(np.float64)
+        for between in grids_between(space, part_layer, layer, part_coords):
+            between.steps(points, out=points)
+            between.places(points, out=points)
+        vertices.append(points)
+        faces.append(mesh.faces + np.uint32(count))
         count += len(mesh.vertices)
-    every, corners = np.concatenate(vertices), np.concatenate(faces)
-    on_plane = (every == _planes(space, layer, coords)).any(axis=1)
-    merged, number = np.unique(every[on_plane], axis=0, return_inverse=True)
-    place = np.empty(count, np.int64)
-    place[~on_plane] = np.arange(count - int(on_plane.sum()))
-    place[on_plane] = number.reshape(-1) + (count - int(on_plane.sum()))
-    joined = np.concatenate([every[~on_plane], merged])
-    return Mesh(joined.astype(np.float32), place[corners].astype(np.uint32))
+    grid = grid_of(space, layer, coords)
+    every = np.concatenate(vertices)
+    vertices.clear()
+    steps = grid.steps(every, out=every)
+    on_plane = (steps == _planes(space, layer, coords)).any(axis=1)
+    inner = int(count - np.count_nonzero(on_plane))
+    merged, number = _unique(steps[on_plane], grid.bits)
+    place = np.empty(count, np.uint32)
+    place[~on_plane] = np.arange(inner, dtype=np.uint32)
+    place[on_plane] = number + inner
+    joined = np.concatenate([steps[~on_plane], merged])
+    grid.places(joined, out=joined)
+    return Mesh(joined.astype(np.float32), place[np.concatenate(faces)])
 
 
+@functools.lru_cache(_KEPT_GRIDS)
+def grid_of(space: MeshSpace, layer: int, coords: Coordinates) -> Quantisation:
+    """The grid of a chunk."""
+    return space.at(layer, coords)
+
+
+@functools.lru_cache(_KEPT_GRIDS)
+def grids_between(
+    space: MeshSpace, part_layer: int, layer: int, coords: Coordinates
+) -> tuple[Quantisation, ...]:
+    """The grids that vertices of a part are moved to, layer by layer, before that of the node."""
+    found, grid = [], grid_of(space, part_layer, coords)
+    for each in range(part_layer + 1, layer):
+        x, y, z = (c >> (each - part_layer) for c in coords)
+        grid = space.above(grid, each, (x, y, z))
+        found.append(grid)
+    return tuple(found)
+
+
+@functools.lru_cache(_KEPT_GRIDS)
 def _planes(space: MeshSpace, layer: int, coords: Coordinates) -> Points:
-    """Where the planes between the children of a chunk are, rounded as vertices on them are, shape (3,)."""
+    """Where the planes between the children of a chunk are, in steps of its grid, shape (3,).
+
+    Rounded as vertices on them are.
+    """
     x, y, z = (2 * c + 1 for c in coords)
     middle: Points = np.array([space.origin(layer - 1, (x, y, z))])
     for _, grid in space.up_to(layer - 1, (x, y, z)):
         middle = grid.round(middle)
-    planes: Points = space.at(layer, coords).round(middle)[0]
-    return planes
+    steps: Points = grid_of(space, layer, coords).steps(middle)[0]
+    return steps
+
+
+def _unique(steps: Points, bits: int) -> tuple[Points, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+    """The different rows of `steps`, shape (n, 3), by x, then y, then z; and which of them each is."""
+    if bits > _PACKED_BITS or (len(steps) and steps.min() < 0):
+        rows, number = np.unique(steps, axis=0, return_inverse=True)
+        return rows, number.reshape(-1).astype(np.int64)
+    x, y, z = steps.astype(np.int64).T
+    packed = x << 2 * _PACKED_BITS | y << _PACKED_BITS | z
+    _, first, number = np.unique(packed, return_index=True, return_inverse=True)
+    return steps[first], number.reshape(-1).astype(np.int64)

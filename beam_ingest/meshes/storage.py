@@ -60,18 +60,19 @@ class MeshFolder:
 
     def _read_local(self, ranges: Sequence[Range]) -> list[bytes | None]:
         assert self._local is not None
-        found: list[bytes | None] = []
+        found: list[bytes | None] = [None] * len(ranges)
         opened: tuple[str, BinaryIO] | None = None
         try:
-            for name, begin, size in ranges:
+            for at in sorted(range(len(ranges)), key=ranges.__getitem__):  # every file is opened once
+                name, begin, size = ranges[at]
                 if opened is None or opened[0] != name:
                     if opened is not None:
                         opened[1].close()
                     opened = None
                     opened = name, open(self._local / name, "rb", opener=open_regular)  # noqa: SIM115
-                found.append(os.pread(opened[1].fileno(), size, begin))
+                found[at] = os.pread(opened[1].fileno(), size, begin)
         except FileNotFoundError:
-            return [*found, *[None] * (len(ranges) - len(found))]
+            return found
         except OSError as error:
             raise FileError(f"{self.path(name)}: cannot be read: {error.strerror}") from error
         finally:
