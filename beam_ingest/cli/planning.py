@@ -23,8 +23,8 @@ from beam_ingest.plan.ranges import Range
 from beam_ingest.plan.regions import choose
 from beam_ingest.runners.options import is_local
 
-QUICK_BLOCKS = 8
-"""Blocks of a plan that is made on the way."""
+QUICK_BLOCKS, QUICK_RAW_BLOCKS = 8, 2
+"""Blocks of a plan that is made on the way; of raw agglomeration a block takes some hundred files."""
 _FATAL = (listing.NONE, listing.GRID, listing.UNLISTED, UNUSABLE)
 """Problems with which a plan would be of something else."""
 
@@ -148,7 +148,8 @@ def quick_plan(job: IngestJob, wishes: Wishes) -> Plan:
       BeamIngestError: when files of the sample cannot be used or read.
     """
     presence = Presence.full(job.grid)
-    samples = [measure(job, region) for region in choose(presence, QUICK_BLOCKS)]
+    blocks = QUICK_RAW_BLOCKS if job.raw else QUICK_BLOCKS
+    samples = [measure(job, region) for region in choose(presence, blocks)]
     found = estimate(presence, samples)
     if not found.supervoxels.expected:
         raise EmptyInputError(f"{job.dataset.path}: no chunk of the sample has a supervoxel")
