@@ -7,6 +7,7 @@ Source of the keys: pychunkedgraph/ingest/utils.py (``bootstrap``), graph/meta.p
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ _USE_RAW = ("USE_RAW_EDGES", "USE_RAW_COMPONENTS")
 _INGEST_CONFIG = ("AGGLOMERATION", "WATERSHED", "CLUSTER", "ALLOW_UNJOINED_CHUNKS", *_USE_RAW)
 _VIEW = ("IMAGE",)
 _VOLUMES = ("SUPERVOXELS", "SEGMENTATION", "EQUIVALENCES", "AFFINITIES", "MIP", "FILL_MISSING")
+_FORMAT = re.compile(r"^\w+://(?=\w+://)")
 CHOICES = ("CHUNK_SIZE", "SPATIAL_BITS")
 """Keys of ``graph_config`` that may be left out where there is a section ``volumes``,"""
 INFO_KEY = "beam_ingest"
@@ -77,14 +79,14 @@ class Volumes:
 
     @property
     def places(self) -> dict[str, str]:
-        """URLs of what is read, by the keys that name them."""
+        """URLs of what is read, by the keys that name them; of zarr and N5, without the format's name."""
         urls = {
             "volumes.SUPERVOXELS": self.supervoxels,
             "volumes.SEGMENTATION": self.segmentation,
             "volumes.EQUIVALENCES": self.equivalences,
             "volumes.AFFINITIES": self.affinities,
         }
-        return {key: url for key, url in urls.items() if url is not None}
+        return {key: _FORMAT.sub("", url) for key, url in urls.items() if url is not None}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from beam_ingest.dataset import Dataset
@@ -12,7 +13,7 @@ from beam_ingest.format.table import Cells
 from beam_ingest.ingest.meta import encode_meta
 from beam_ingest.ingest.rollback import take_back
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
-from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.job import VOXELS_OF_A_CHUNK, StageJob
 from beam_ingest.stages.manifest import GRAPH, GRAPH_OPTIONS, Manifest, OptionTypes
 from beam_ingest.stages.start import start_job as start_job
 from beam_ingest.stores import Store
@@ -60,8 +61,9 @@ class IngestJob(StageJob):
 
     @property
     def weight(self) -> int:
-        """Raw agglomeration is up to three times the work a chunk (docs/performance.md)."""
-        return 3 if self.raw else 1
+        """Raw agglomeration is up to three times the work a chunk (docs/performance.md), voxels more."""
+        voxels = prod(self.dataset.chunk_size) if self.all_supervoxels else 0
+        return (3 if self.raw else 1) + voxels // VOXELS_OF_A_CHUNK
 
     def first_cells(self) -> Cells:
         """The meta and version rows, which servers read."""

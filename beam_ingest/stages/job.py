@@ -42,6 +42,8 @@ from beam_ingest.stores.names import check_table
 if TYPE_CHECKING:
     import apache_beam as beam
 
+VOXELS_OF_A_CHUNK = 100_000
+"""Voxels whose reading takes as long as a chunk of a graph does."""
 SomeJob = TypeVar("SomeJob", bound="StageJob")
 
 

@@ -15,7 +15,7 @@ from beam_ingest.files import Folder, local_path
 from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Coordinates
 from beam_ingest.inputs.watershed import Watershed, chunk_grid
 from beam_ingest.stages import progress
-from beam_ingest.stages.job import StageJob
+from beam_ingest.stages.job import VOXELS_OF_A_CHUNK, StageJob
 from beam_ingest.stages.manifest import digest
 from beam_ingest.stages.progress import LayerStatus
 from beam_ingest.stores import Store, store_url
@@ -28,9 +28,6 @@ from beam_ingest.volumes.watershed import storage_block, watershed_info
 
 if TYPE_CHECKING:
     import apache_beam as beam
-
-_VOXELS_OF_A_GRAPHS_CHUNK = 100_000
-"""Voxels that take as long as a chunk of a graph does."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ class PrepareJob(StageJob):
     @property
     def weight(self) -> int:
         """By the voxels of a chunk."""
-        return 1 + int(np.prod(self.dataset.chunk_size)) // _VOXELS_OF_A_GRAPHS_CHUNK
+        return 1 + int(np.prod(self.dataset.chunk_size)) // VOXELS_OF_A_CHUNK
 
     def written(self, layer: int) -> int:
         """How many chunks' files are written."""

@@ -219,6 +219,16 @@ def test_blocks_that_are_not_stored_and_damaged_ones(name: str, tmp_path: Path) 
         assembled(extent, reader, "uint64")
 
 
+def test_places_are_those_of_the_files(tmp_path: Path) -> None:
+    volumes = {"SUPERVOXELS": f"n5://file://{tmp_path}/v", "SEGMENTATION": "gs://bucket/s|zarr3:"}
+    found = Dataset.from_file(write_dataset(tmp_path, volumes)).volumes
+    assert found is not None
+    assert found.places == {
+        "volumes.SUPERVOXELS": f"file://{tmp_path}/v",
+        "volumes.SEGMENTATION": "gs://bucket/s",
+    }
+
+
 def test_metadata_that_says_too_little(tmp_path: Path) -> None:
     url = write_zarr2(tmp_path / "zarr", "uint32")
     attributes = tmp_path / "zarr" / ".zattrs"

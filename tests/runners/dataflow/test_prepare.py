@@ -77,5 +77,5 @@ def test_the_posted_job(
     assert children(posted_pipeline(storage, job))[0] == "Plan"
     follow = next(line for line in outcome.out.splitlines() if "progress" in line).split("beam-ingest ")[1]
     status = cli("status", follow.split()[1], volumes)
-    assert (status.status, status.out.splitlines()) == (0, ["2       : 0 / 2"])
+    assert (status.status, status.out.splitlines()) == (0, ["1       : 0 / 2", "2       : 0 / 2"])
     assert f"gs://{BUCKET}/s/prepared/ws/info" in storage.objects(f"gs://{BUCKET}/s/prepared")
