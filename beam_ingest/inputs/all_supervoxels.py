@@ -12,6 +12,7 @@ from beam_ingest.errors import InputError
 from beam_ingest.files import FileError, Folder
 from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coordinates, Ids, chunk_name
 from beam_ingest.inputs.edges import ChunkEdges
+from beam_ingest.inputs.voxels import is_of_network
 from beam_ingest.inputs.watershed import open_watershed, read_labels
 
 
@@ -65,7 +66,7 @@ class WatershedReader:
                 self._volume = open_watershed(self._url)
             labels = read_labels(self._url, self._chunk_size, coords, self._volume)
         except FileError as error:
-            if not folder.is_local:
+            if not folder.is_local and error.__cause__ is not None and is_of_network(error.__cause__):
                 raise
             raise InputError(
                 folder.path(""),

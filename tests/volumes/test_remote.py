@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from beam_ingest.sample import SampleSpec, write_sample
@@ -13,6 +14,7 @@ from tests.runners.dataflow.conftest import storage  # noqa: F401  (a fixture)
 from tests.runners.dataflow.jobs import BUCKET
 from tests.runners.dataflow.storage import StorageEmulator
 from tests.volumes.datasets import outputs
+from tests.volumes.test_formats import LABELS, assembled, opened, write_n5, write_zarr3
 
 OURS = f"gs://{BUCKET}/s/prepared"
 
@@ -64,6 +66,22 @@ def test_what_is_made_in_a_bucket_is_what_is_made_here(
     assert cli("prepare", remote, "--overwrite", *options).status == 0
     found = {name: storage.read(name) for name in storage.objects(f"{OURS}/")}
     assert found == here | {f"{OURS}/edges/notes.txt": b"mine"}
+
+
+def test_zarr_and_n5_are_read_from_a_bucket(
+    storage: StorageEmulator,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TENSORSTORE_GCS_HTTP_URL", storage.url)
+    monkeypatch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "token")
+    for name, write in (("zarr3", write_zarr3), ("n5", write_n5)):
+        write(tmp_path / name, "uint32")
+        for file in (tmp_path / name).rglob("*"):
+            if file.is_file():
+                storage.write(f"gs://{BUCKET}/{file.relative_to(tmp_path)}", file.read_bytes())
+        extent, reader = opened(tmp_path, f"{name}://gs://{BUCKET}/{name}")
+        assert np.array_equal(assembled(extent, reader, "uint32"), LABELS)
 
 
 def with_sqlite(remote: Path) -> Path:
