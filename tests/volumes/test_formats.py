@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorstore
+from cloudvolume import CloudVolume
 
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError, InputError
@@ -217,6 +218,27 @@ def test_blocks_that_are_not_stored_and_damaged_ones(name: str, tmp_path: Path) 
     block.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"chunk \d_\d_\d: expected voxels that can be read, found "):
         assembled(extent, reader, "uint64")
+
+
+def test_a_level_and_the_segmentation_of_its_resolution(tmp_path: Path) -> None:
+    coarse = LABELS[:9, :6].astype(np.uint32)
+    urls = {}
+    for key, first in (("SUPERVOXELS", LABELS), ("SEGMENTATION", LABELS + 1)):
+        urls[key] = write_volume(tmp_path / key, first.astype(np.uint32), (0, 0, 0))
+        volume = CloudVolume(urls[key], progress=False)
+        volume.add_scale((2, 2, 1))
+        volume.commit_info()
+        CloudVolume(urls[key], mip=1, progress=False)[:] = coarse + (key == "SEGMENTATION")
+    urls["alone"] = write_volume(tmp_path / "alone", coarse + 1, (0, 0, 0), (16, 16, 40))
+    for segmentation in (urls["SEGMENTATION"], urls["alone"]):
+        extent, reader = opened(tmp_path, urls["SUPERVOXELS"], SEGMENTATION=segmentation, MIP=1)
+        assert extent == Extent((9, 6, 19), (0, 0, 0), (16.0, 16.0, 40.0))
+        assert np.array_equal(reader.supervoxels((1, 0, 1)), coarse[8:, :, 10:])
+        found = reader.segmentation((1, 0, 1))
+        assert found is not None
+        assert np.array_equal(found, coarse[8:, :, 10:] + 1)
+    with pytest.raises(ConfigError, match=r"SEGMENTATION: expected \[17, 11, 19\].*found \[9, 6, 19\]"):
+        opened(tmp_path, urls["SUPERVOXELS"], SEGMENTATION=urls["alone"])
 
 
 def test_places_are_those_of_the_files(tmp_path: Path) -> None:
