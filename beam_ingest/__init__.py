@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from beam_ingest.l2cache.job import make_l2cache_job as make_l2cache_job
     from beam_ingest.l2cache.reader import L2CacheReader as L2CacheReader
     from beam_ingest.l2cache.reader import open_l2cache as open_l2cache
+    from beam_ingest.meshes.job import MeshJob as MeshJob
+    from beam_ingest.meshes.job import make_mesh_job as make_mesh_job
     from beam_ingest.reader import CrossEdges as CrossEdges
     from beam_ingest.reader import GraphReader as GraphReader
     from beam_ingest.reader import Groups as Groups
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from beam_ingest.stores import open_store as open_store
     from beam_ingest.stores import store_url as store_url
     from beam_ingest.version import __version__ as __version__
+    from beam_ingest.volumes.job import PrepareJob as PrepareJob
+    from beam_ingest.volumes.job import make_prepare_job as make_prepare_job
 
 _MODULES = {
     "dataset": ("Dataset",),
@@ -65,12 +69,14 @@ _MODULES = {
     "inputs.edges": ("ChunkEdges", "Edges", "read_edges", "write_edges"),
     "l2cache.job": ("L2CacheJob", "make_l2cache_job"),
     "l2cache.reader": ("L2CacheReader", "open_l2cache"),
+    "meshes.job": ("MeshJob", "make_mesh_job"),
     "reader": ("CrossEdges", "GraphReader", "Groups", "open_graph"),
     "runners.run": ("run_job",),
     "sample": ("SampleSpec", "write_sample"),
     "stages.progress": ("read_status",),
     "stores": ("open_store", "store_url"),
     "version": ("__version__",),
+    "volumes.job": ("PrepareJob", "make_prepare_job"),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = sorted(_HOMES)
