@@ -38,9 +38,19 @@ _MARKS = {
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what uses other programs, and leave out what takes minutes unless ``-m`` chooses markers."""
+    families: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
         for fixture in set(_MARKS) & set(getattr(item, "fixturenames", ())):
             item.add_marker(_MARKS[fixture])
+        if item.get_closest_marker("sampled"):
+            family = families.setdefault((str(item.path), item.name.partition("[")[0]), [])
+            family.append(item)
+    for family in families.values():
+        (count,) = family[0].get_closest_marker("sampled").args  # type: ignore[union-attr]
+        step = max(1, len(family) // count)
+        for number, item in enumerate(family):
+            if number % step:
+                item.add_marker("slow")
     if config.option.markexpr:
         return
     slow = [item for item in items if item.get_closest_marker("slow")]

@@ -18,6 +18,7 @@ import pytest
 import beam_ingest
 from beam_ingest import Dataset, open_store, store_url
 from beam_ingest.cli import main
+from tests.examples import slow
 from tests.graphs import read_cells
 from tests.oracle.cells import decompress
 from tests.oracle.datasets import Chunk, Grid, OracleDataset
@@ -78,7 +79,11 @@ TYPED = {
 """What the pages have people type: commands of beam-ingest, programs, and blocks of Python, named ""."""
 
 
-@pytest.mark.parametrize("name", TYPED)
+LONG = ("l2cache.md", "meshes.md", "plan.md", "view.md", "volumes.md")
+"""Pages that only the slow tests type: they start browsers, or many runs."""
+
+
+@pytest.mark.parametrize("name", [slow(name) if name in LONG else name for name in TYPED])
 def test_pages_run_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (page,) = [page for page in PAGES if page.name == name]

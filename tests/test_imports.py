@@ -40,6 +40,7 @@ def imported(folder: Path, watched: tuple[str, ...], *arguments: str | Path) -> 
     return set(seen.read_text().split())
 
 
+@pytest.mark.slow
 def test_the_watch_sees_what_is_imported(sample: Path, tmp_path: Path) -> None:
     found = imported(tmp_path, HEAVY, "check", sample, "--sample=1")
     assert {"apache_beam", "cloudvolume", "numpy"} <= found
@@ -56,6 +57,7 @@ def test_status_and_failures_import_what_reads_a_table(sample: Path, tmp_path: P
         assert imported(tmp_path, HEAVY, command, "g", sample) <= {"numpy", "zstandard"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raw", [slow([]), ["--raw"]])
 def test_workers_import_nothing_for_volumes(sample: Path, tmp_path: Path, raw: list[str]) -> None:
     watched = (*VOLUMES, "apache_beam.runners.worker.sdk_worker_main")

@@ -156,21 +156,15 @@ class Watch:
         self._whole: dict[int, LayerStatus] = {}
 
     def look(self) -> list[LayerStatus]:
-        """The layers, from the lowest up: not read again are those that were whole or have not begun.
+        """The layers, from the lowest up; those that were whole are not read again.
 
-        A layer begins when the one below it is whole; layer 2 always does.
+        A layer may have chunks while the one below is not whole: a resumed job takes chunks back.
         """
         found: list[LayerStatus] = []
-        begun = True
         for layer in self._layers:
-            status = self._whole.get(layer)
-            if status is None and begun:
-                status = read_layer(self._store, self._grid, layer)
-            if status is None:
-                status = LayerStatus(layer, 0, self._grid.chunk_count(layer), Counts(), 0)
-            elif status.done >= self._scope.written(layer):
+            status = self._whole.get(layer) or read_layer(self._store, self._grid, layer)
+            if status.done >= self._scope.written(layer):
                 self._whole[layer] = status
-            begun = layer in self._whole or layer < ATOMIC_LAYER
             found.append(status)
         return found
 

@@ -121,13 +121,14 @@ def test_status_of_a_table_without_a_manifest(cli: Cli, dataset: Path) -> None:
     store = dataset.parent / "graph.sqlite"
     for statement, message in (
         (
-            "UPDATE cells SET value = CAST('{}' AS BLOB) WHERE row_key = CAST('beam_ingest' AS BLOB)",
+            "UPDATE cells SET value = CAST('{}' AS BLOB) WHERE row_key = CAST('beam_ingest' AS BLOB) "
+            "AND qualifier = CAST('manifest' AS BLOB)",
             "another version",
         ),
         ("DELETE FROM cells WHERE row_key = CAST('beam_ingest' AS BLOB)", "it has no manifest"),
     ):
         with sqlite3.connect(store) as connection:
-            assert connection.execute(statement).rowcount == 1
+            assert connection.execute(statement).rowcount > 0
         connection.close()
         for arguments in (["status", "g", dataset], ["graph", "g", dataset, "--resume"]):
             line = cli.refused(*arguments, status=1)

@@ -118,6 +118,7 @@ def tissue(tmp_path_factory: pytest.TempPathFactory) -> IngestJob:
     return make_job("memory", Dataset.from_file(folder / "dataset.yml"), "sqlite:unused")
 
 
+@pytest.mark.slow
 def test_the_memory_of_groups_of_tissue(tissue: IngestJob) -> None:
     """Of the largest group of each layer, as Apache Beam holds it and as it is built."""
     builder, below = Builder(tissue), layer_2(tissue)

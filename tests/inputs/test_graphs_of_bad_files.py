@@ -32,6 +32,7 @@ from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, OracleDataset, write
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("file_of", "content", "message"),
     [

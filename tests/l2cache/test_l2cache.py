@@ -207,6 +207,7 @@ def same_cells(one: Path, other: Path) -> bool:
     return first == second
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed_to_the_same_bytes(whole: Path, cached: Path, cli: Cli) -> None:
     process = start("l2cache", "g", whole, often=True)
     until(lambda: process.poll() is not None or stored(store_of(whole)) > 100)

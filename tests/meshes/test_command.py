@@ -82,6 +82,7 @@ def test_servers_are_told_in_the_meta_row(small_graph: Path, small_meshes: Path)
     }
 
 
+@pytest.mark.slow
 def test_again(cli: Cli, small_meshes: Path, tmp_path: Path) -> None:
     dataset = shutil.copytree(small_meshes.parent, tmp_path / "again") / small_meshes.name
     assert "meshes are there already" in cli.refused("mesh", "g", dataset, status=1)
@@ -130,6 +131,7 @@ def count_shards(dataset: Path) -> int:
     return sum(len(list((dataset.parent / "ws/meshes/initial" / layer).glob("[0-9]*"))) for layer in "234")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(cli: Cli, small_meshes: Path, dataset: Path) -> None:
     """Killed at layer 2, and again when layers above it are under way."""
     killed = 0
@@ -292,6 +294,7 @@ def test_a_resume_with_other_settings_is_refused(cli: Cli, small_meshes: Path, t
     assert "--max-error 40.0, not 30.0" in cli.refused("mesh", "g", dataset, "--resume")
 
 
+@pytest.mark.slow
 @pytest.mark.external
 def test_on_prism(cli: Cli, small_meshes: Path, dataset: Path) -> None:
     options = ["--runner=PrismRunner", f"--prism_location={prism()}"]

@@ -263,6 +263,7 @@ def test_segments_and_counters(dataset: OracleDataset) -> None:
     assert build(dataset, version=2) == version_2
 
 
+@pytest.mark.slow
 @repeatable
 @given(datasets())
 def test_cross_edges_have_their_mirror(dataset: OracleDataset) -> None:

@@ -13,6 +13,7 @@ from tests.plan.tissue import write_tissue
 SEEDS = (0, 1, 2)
 
 
+@pytest.mark.slow
 def test_a_half_empty_grid_of_512_chunks(cli: Cli, tmp_path: Path) -> None:
     dataset = write_tissue(tmp_path / "tissue", (8, 8, 8), seed=3, half=True)
     found = plan(cli, dataset, "--sample", "32")

@@ -25,6 +25,7 @@ sys.exit(main())
 """The program, with 1.2 GB more than it takes when everything is imported; its workers may take as much."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, slow(2)])
 def test_it_is_one_line(cli: Cli, dataset: Path, small_cells: Cells, tmp_path: Path, workers: int) -> None:
     """An edges file of the largest size that is taken, which is there twice while it is put together."""

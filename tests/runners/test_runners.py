@@ -49,6 +49,7 @@ def test_the_page_has_no_command_that_is_not_tested() -> None:
     assert len(commands("beam-ingest", "PrismRunner")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.external
 @pytest.mark.shared_data
 @pytest.mark.parametrize("raw", [[], slow(["--raw", "--overwrite"])], ids=["proto", "raw"])

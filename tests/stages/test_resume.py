@@ -99,6 +99,7 @@ def processes_of(group: int) -> list[str]:
     return [row[-1] for row in rows if row[0] == str(group) and not row[1].startswith("Z")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, slow(2)])
 def test_ctrl_c(cli: Cli, sample: Path, sample_cells: Cells, workers: int) -> None:
     """Ctrl-C while the first chunks are done and the others wait for a file."""

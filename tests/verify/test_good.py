@@ -18,7 +18,7 @@ from tests.oracle.graph import build
 from tests.verify import Graph, Table, verify_plainly
 from tests.verify.conftest import SAMPLE
 
-SOME = examples(4, suppress_health_check=list(HealthCheck), database=None)
+SOME = examples(2, suppress_health_check=list(HealthCheck), database=None)
 
 
 def assert_all_counted(counts: dict[str, int], store: Path) -> None:

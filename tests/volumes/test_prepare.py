@@ -283,6 +283,7 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(prepared: Path, dataset: Path
     assert outputs(dataset) == outputs(prepared)
 
 
+@pytest.mark.slow
 def test_a_test_writes_what_the_test_of_the_graph_reads(tmp_path: Path, cli: Cli) -> None:
     supervoxels, segmentation = make_volumes((20, 11, 11))
     write_volume(tmp_path / "supervoxels", supervoxels)

@@ -39,6 +39,7 @@ def remote(storage: StorageEmulator, sample: Path, tmp_path: Path) -> Path:  # n
     return path
 
 
+@pytest.mark.slow
 def test_what_is_made_in_a_bucket_is_what_is_made_here(
     storage: StorageEmulator,  # noqa: F811
     remote: Path,

@@ -72,6 +72,7 @@ def write_parquet(path: Path, rows: np.ndarray) -> None:
     parquet.write_table(pa.table({"supervoxel": rows[:, 0], "label": rows[:, 1]}), path)
 
 
+@pytest.mark.slow
 def test_tables_give_the_bytes_that_a_volume_gives(folder: Path, make: Callable[..., Path], cli: Cli) -> None:
     by_volume = make("volume", SEGMENTATION=str(folder / "segmentation"))
     assert cli("prepare", by_volume).status == 0
@@ -97,6 +98,7 @@ def test_tables_give_the_bytes_that_a_volume_gives(folder: Path, make: Callable[
         assert {group for group in groups if group & mapped} == expected[name]
 
 
+@pytest.mark.slow
 def test_supervoxels_alone_are_joined_to_nothing(make: Callable[..., Path], cli: Cli) -> None:
     dataset = make()
     assert cli("prepare", dataset).status == 0

@@ -93,6 +93,7 @@ def test_a_plan_that_is_none(cli: Cli, dataset: Path, tmp_path: Path) -> None:
     assert "found something else" in cli.refused("graph", "g", dataset, "--plan", plan)
 
 
+@pytest.mark.slow
 def test_a_plan_is_a_job_like_any_other(
     cli: Cli, dataflow: DataflowEndpoint, storage: StorageEmulator, clusters: ClustersProxy, remote: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_launch(
     assert sent["l2cache_config"] == yaml.safe_load(cached.read_text())["l2cache_config"]
 
 
+@pytest.mark.slow
 def test_the_posted_job(
     cli: Cli,
     cached: Path,

@@ -47,6 +47,7 @@ def remote(
     return path
 
 
+@pytest.mark.slow
 def test_meshes_in_cloud_storage_are_those_on_this_machine(
     cli: Cli, storage: StorageEmulator, sample: Path, remote: Path, graph_id: str
 ) -> None:

@@ -129,7 +129,8 @@ def test_apache_beam_follows_a_job(storage: StorageEmulator, dataflow: DataflowE
         ("it is RUNNING", "JOB_MESSAGE_BASIC"),
         ("it is FAILED", "JOB_MESSAGE_ERROR"),
     ]
-    assert not result._runner.dataflow_client.get_job_metrics(result.job_id()).metrics
+    metrics = result._runner.dataflow_client.get_job_metrics(result.job_id()).metrics
+    assert "TotalVcpuTime" in {metric.name.name for metric in metrics}
 
 
 def test_apache_beam_cancels_a_job(storage: StorageEmulator, dataflow: DataflowEndpoint) -> None:

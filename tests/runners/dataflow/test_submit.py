@@ -291,7 +291,7 @@ def large(storage: StorageEmulator, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("raw", [slow(False), True])
 def test_a_job_of_millions_of_chunks_is_small_and_asks_for_memory(
     cli: Cli,
     tmp_path: Path,
@@ -359,6 +359,7 @@ def test_hints_follow_the_machine_type_and_the_threads(
     assert asked == {f"Layer {layer}": gigabytes for layer, gigabytes in layers.items()}
 
 
+@pytest.mark.slow
 def test_flexrs_goes_without_hints(
     cli: Cli,
     tmp_path: Path,
@@ -374,6 +375,7 @@ def test_flexrs_goes_without_hints(
     assert not any(ram_of_layers(posted_pipeline(storage, job)).values())
 
 
+@pytest.mark.slow
 def test_a_refused_job_costs_no_graph(
     cli: Cli, remote: Path, graph_id: str, dataflow: DataflowEndpoint, clusters: ClustersProxy
 ) -> None:

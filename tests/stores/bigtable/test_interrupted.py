@@ -61,6 +61,7 @@ def test_a_server_that_stands_still_for_a_while(
         assert cells(emulator) == sample_cells
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_without_the_table(
     cli: Cli, sample: Path, sample_cells: Cells, monkeypatch: pytest.MonkeyPatch
 ) -> None:

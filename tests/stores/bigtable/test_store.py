@@ -84,6 +84,7 @@ def test_a_range_of_rows_is_removed(
     store.delete_range(b"b/0", b"b/:")  # nothing is left in it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("megabytes", [10, 60])
 def test_large_rows_are_written_whole(store: BigtableStore, emulator: Emulator, megabytes: int) -> None:
     """A node with very many children: one cell, one request."""
@@ -105,8 +106,9 @@ def test_values_are_read_without_names(store: BigtableStore) -> None:
     store.write([table.single(names[0], b"b", b"newer")], 2000)
     found = dict(store.read_values(b"a", b"c"))
     assert list(found) == [b"a", b"b"]
-    assert found[b"a"] == [*(b"a" + name.qualifier for name in names), large]
-    assert found[b"b"][:2] == [b"newer", b"b001"]
+    # Families come in any order from the emulator; within one, columns are in order of their qualifiers.
+    assert [value for value in found[b"a"] if value != large] == [b"a" + name.qualifier for name in names]
+    assert [value for value in found[b"b"] if value != large][:2] == [b"newer", b"b001"]
     rows = {key: [cell.value for cell in row.values()] for key, row in store.read_range(b"a", b"c")}
     assert {key: sorted(values) for key, values in found.items()} == {k: sorted(v) for k, v in rows.items()}
 

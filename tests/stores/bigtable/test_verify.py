@@ -14,6 +14,7 @@ from beam_ingest.cli import main
 from beam_ingest.format import table
 from beam_ingest.sample import SampleSpec, write_sample
 from testing.emulator import Emulator, read_table
+from tests.examples import slow
 from tests.graphs import of_the_graph
 
 Capture = pytest.CaptureFixture[str]
@@ -31,7 +32,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [slow(2), 3])
 def test_graphs_in_bigtable(
     emulator: Emulator, dataset: Path, version: int, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
