@@ -50,7 +50,7 @@ def test_neuroglancer(built_sample: Path) -> None:
     words = ("--no-browser", "--root", root, "--position", 1, 2, 3)
     with running("graph", built_sample, *words) as (process, link):
         assert "/v/" in link
-        assert "<title>neuroglancer</title>" in requests.get(link, timeout=60).text
+        assert "<title>neuroglancer</title>" in requests.get(link, timeout=60).text.lower()
         assert ended(process, signal.SIGTERM) == (0, "", "Ctrl-C ends it\n")
 
 
