@@ -87,7 +87,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 def help_text(action: argparse.Action) -> str:
     """The help of an option, with its default."""
     text, default = action.help or "", action.default
-    if default is None or default is False or default == "" or not action.option_strings:
+    if default in (None, "", argparse.SUPPRESS) or default is False or not action.option_strings:
         return text
     shown = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
     return f"{text} (default: {shown})".replace("%", "%%")

@@ -63,6 +63,7 @@ def test_every_command_has_help(cli: Cli, verb: str) -> None:
     outcome = cli(verb, "--help")
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"usage: beam-ingest {verb} ")
+    assert "SUPPRESS" not in outcome.out
 
 
 @pytest.mark.parametrize(
