@@ -113,7 +113,7 @@ class Inspector:
         lower = between.node_ids1 < between.node_ids2  # of the two chunks that list it, one counts it
         joined = is_joined(between.node_ids1, between.node_ids2, mapping)
         findings.counts["edges between chunks"] += int(lower.sum())
-        findings.counts["active ones of these"] += int((lower & joined).sum())
+        findings.counts["active edges between chunks"] += int((lower & joined).sum())
         edges_file, components_file = self._files(coords)
         for kind, file, ids in (
             (UNMAPPED, edges_file, coverage.unmapped),
@@ -174,7 +174,7 @@ def conclude(job: CheckJob, findings: Findings) -> None:
         edges=counts["edges"],
         mapped=counts["chunks with components"],
         between=counts["edges between chunks"],
-        joined=counts["active ones of these"],
+        joined=counts["active edges between chunks"],
     )
     if fault is not None:
         # Of a sample, the chunks that are not looked at may join more.

@@ -72,7 +72,7 @@ class ChunkVerifier:
         findings.counts["edges"] += inputs.listed
         findings.counts["chunks with components"] += inputs.mapped
         findings.counts["edges between chunks"] += inputs.between
-        findings.counts["active ones of these"] += inputs.joined
+        findings.counts["active edges between chunks"] += inputs.joined
         counted = self._job.graph_version == 3 and supervoxels.ids.size > 0
         self._counter(below, int(supervoxels.ids[-1]) - below if counted else None, findings)
         yield from self._facts(Facts(every.child[~here], every.parent[~here]))

@@ -64,7 +64,7 @@ def conclude(job: VerifyJob, findings: Findings) -> None:
         edges=counts["edges"],
         mapped=counts["chunks with components"],
         between=counts["edges between chunks"],
-        joined=counts["active ones of these"],
+        joined=counts["active edges between chunks"],
     )
     if fault is not None:
         findings.differ_once("input", fault)
