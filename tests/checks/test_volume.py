@@ -71,6 +71,7 @@ def rewritten(sample: Path, **options: object) -> CloudVolume:
     return volume
 
 
+@pytest.mark.slow
 def test_small_blocks_of_which_some_are_background(cli: Cli, sample: Path) -> None:
     """Blocks of 4x4x4, in none of which a chunk ends; a chunk is black in one corner."""
     before = checked(cli, sample, *EVERY, status=0)

@@ -58,6 +58,7 @@ def test_a_graph(
     assert graph_cells(sample) == sample_cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [slow(signal.SIGINT), signal.SIGTERM])
 @pytest.mark.parametrize("verb", [slow("check"), "verify"])
 def test_check_and_verify(cli: Cli, dataset: Path, tmp_path: Path, verb: str, number: int) -> None:
@@ -70,6 +71,7 @@ def test_check_and_verify(cli: Cli, dataset: Path, tmp_path: Path, verb: str, nu
     assert not list((tmp_path / "tmp").iterdir())
 
 
+@pytest.mark.slow
 def test_nohup_is_heeded(cli: Cli, dataset: Path, tmp_path: Path) -> None:
     """A signal that is ignored already goes on being ignored."""
     (tmp_path / "tmp").mkdir()

@@ -51,6 +51,7 @@ def test_check_and_verify_show_layers_and_a_verdict_in_colour(cli: Cli, dataset:
     assert f"{GREEN}Graph" not in shown
 
 
+@pytest.mark.slow
 def test_bars_show_how_far_a_failed_run_came(dataset: Path) -> None:
     (dataset.parent / "edges" / "edges_0_0_0.proto.zst").write_bytes(b"broken")
     status, shown = on_terminal("graph", "g", dataset)

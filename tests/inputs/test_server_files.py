@@ -49,6 +49,7 @@ def written(cli: Cli, sample: Path) -> Path:
     return sample
 
 
+@pytest.mark.slow
 def test_other_files_are_kept(cli: Cli, written: Path) -> None:
     mine = edges(written, BESIDE).read_bytes()
     edges(written).write_bytes(mine)

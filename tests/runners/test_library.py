@@ -41,6 +41,7 @@ os._exit(0)
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, slow(2)])
 def test_ctrl_c_in_a_notebook_stops_the_run(
     cli: Cli, sample: Path, sample_cells: Cells, workers: int

@@ -123,6 +123,7 @@ def test_a_worker_process_is_killed(
     assert graph_cells(sample) == sample_cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), slow(("--overwrite",))], ids=["begun", "begun from scratch"])
 def test_two_jobs_begin_one_graph_at_once(
     cli: Cli, sample: Path, sample_cells: Cells, options: tuple[str, ...]

@@ -310,6 +310,7 @@ def _unfinish(dataset: Path) -> None:
         assert connection.execute("DELETE FROM cells WHERE row_key = ?", (key,)).rowcount
 
 
+@pytest.mark.slow
 def test_resume_with_a_newer_compressor(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other bytes of the same ids are no other input; other ids are."""
     chain = [supervoxel((0, 0, 0), segment) for segment in range(1, table.RAW_BLOCK_BYTES // 8 + 10)]

@@ -45,6 +45,7 @@ def damaged(graph: Graph, folder: Path, part: int) -> list[Cell]:
     return [cell for cell in cells[part::PARTS] if cell[0] != b"beam_ingest"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0, slow(3)])
 def test_a_dropped_cell_is_found(small: Graph, tmp_path: Path, part: int) -> None:
     table = small.copy(tmp_path)

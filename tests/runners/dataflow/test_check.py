@@ -38,6 +38,7 @@ def ending(dataflow: DataflowEndpoint, state: str) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "message"),
     [

@@ -126,6 +126,7 @@ def test_make_run_dataflow(
     assert f"active job named {told['jobName'] if 'jobName' in told else told['name']}" in again.stderr
 
 
+@pytest.mark.slow
 def test_make_status_and_cancel(
     cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ def test_launch(
     assert sent["mesh_config"] == yaml.safe_load(remote.read_text())["mesh_config"]
 
 
+@pytest.mark.slow
 def test_the_posted_job(
     cli: Cli,
     remote: Path,

@@ -180,6 +180,7 @@ def test_image_and_template_have_one_tag(tmp_path: Path) -> None:
     assert "beam_ingest-tag-1.json" in made.stdout
 
 
+@pytest.mark.slow
 def test_rolling_back_to_an_earlier_template(
     gcloud: Gcloud, storage: StorageEmulator, tmp_path: Path
 ) -> None:
