@@ -32,7 +32,7 @@ class Unmentioned:
 
 
 NONE = Unmentioned(np.empty(0, np.uint64))
-"""What there is where nobody looks."""
+"""What is found where the watershed is not read."""
 
 
 class WatershedReader:

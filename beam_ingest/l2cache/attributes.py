@@ -93,7 +93,7 @@ def _distances(numbers: Numbers, resolution: tuple[float, float, float]) -> npt.
 
 
 class _Sums:
-    """What is added up over the voxels of nodes; entry 0 of the last axis is of no node.
+    """What is added up over the voxels of nodes; entry 0 of the last axis belongs to no node.
 
     All are whole numbers, which float64 adds without error below 2^53, in whatever order.
 

@@ -214,7 +214,7 @@ class _Measuring:
 
 
 def _named(message: Message) -> Message:
-    """A message in which partners that nobody around the region renames keep the names that they have."""
+    """A message in which partners without a new name around the region keep the names that they have."""
     distinct: Ids = np.unique(message.partner)
     order = np.argsort(message.old)
     _, known = find(message.old[order], distinct)

@@ -1,4 +1,4 @@
-"""Each fault of a chunk's files has one kind, whoever reads them."""
+"""Each fault of a chunk's files has one kind in every command."""
 
 from __future__ import annotations
 
