@@ -122,15 +122,7 @@ class WatershedVoxels:
         except ImportError as error:
             raise UndecodableError(f"{self._url}: {first_line(error)}") from error
         except Exception as error:  # every protocol and every format has its own
-            if not Folder(self._url).is_local and is_of_network(error):
-                raise FileError(f"{self._url}: {first_line(error)}") from error
-            raise InputError(
-                self._url,
-                chunk_name(chunk),
-                "voxels that can be read",
-                f"{type(error).__name__}: {first_line(error)}",
-                "write the damaged blocks again",
-            ) from None
+            raise unreadable_voxels(self._url, chunk, error) from error
         labels = np.asarray(found)[..., 0]
         if labels.shape == tuple(extent):
             return Voxels(np.asarray(labels, np.uint64, order="F"), stored)
@@ -148,3 +140,24 @@ def is_of_network(error: BaseException) -> bool:
 def _triple(values: Any) -> Triple:
     x, y, z = map(int, values)
     return (x, y, z)
+
+
+def unreadable_voxels(url: str, coords: Coordinates, error: Exception) -> InputError | FileError:
+    """What an error of a client that reads voxels is: a `FileError`, which is tried again, or bad input.
+
+    Args:
+      url: of the volume.
+      coords: the chunk whose voxels were asked for.
+      error: what the client raised.
+    """
+    if not Folder(url).is_local and is_of_network(error):
+        return FileError(f"{url}: {first_line(error)}")
+    return InputError(
+        url,
+        chunk_name(coords),
+        "voxels that can be read",
+        f"{type(error).__name__}: {first_line(error)}",
+        "make them readable for this program"
+        if isinstance(error, PermissionError)
+        else "write the damaged blocks again",
+    )

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from beam_ingest.dataset import Dataset, Volumes
 from beam_ingest.errors import ConfigError, InputError
-from beam_ingest.files import FileError, Folder, first_line
+from beam_ingest.files import first_line
 from beam_ingest.format.grid import Coordinates, chunk_name
-from beam_ingest.inputs.voxels import is_of_network
+from beam_ingest.inputs.voxels import unreadable_voxels
 from beam_ingest.volumes.array_formats import AbsentBlockError, ArrayVolume, array_format
 from beam_ingest.volumes.contacts import Affinities, Labels
 from beam_ingest.volumes.tables import is_table
@@ -203,14 +203,4 @@ class VolumeReader:
         except (ImportError, MemoryError):
             raise
         except Exception as error:  # every protocol and every format has its own
-            if not Folder(volume.cloudpath).is_local and is_of_network(error):
-                raise FileError(f"{volume.cloudpath}: {first_line(error)}") from error
-            raise InputError(
-                volume.cloudpath,
-                chunk_name(coords),
-                "voxels that can be read",
-                f"{type(error).__name__}: {first_line(error)}",
-                "make them readable for this program"
-                if isinstance(error, PermissionError)
-                else "write the damaged blocks again",
-            ) from None
+            raise unreadable_voxels(volume.cloudpath, coords, error) from error
