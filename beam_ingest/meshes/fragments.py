@@ -3,7 +3,7 @@
 with open_graph("sample/dataset.yml", "sample_graph") as graph:
     meshes = open_meshes(watershed, graph.grid)
     for node, place in fragments_of(graph, meshes.reader, root, meshes.max_layer):
-        print(f"~{place.fragment}")
+        print(node, place)
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from beam_ingest.arrays import Ids
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import Folder
 from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.meshes.lookup import MeshReader
-from beam_ingest.meshes.shards import MOST_MINISHARD_BITS, Location
+from beam_ingest.meshes.shards import MOST_MINISHARD_BITS
 from beam_ingest.meshes.tree import meshed
 from beam_ingest.reader import GraphReader
 
@@ -56,7 +57,8 @@ def open_meshes(watershed: str, grid: ChunkGrid) -> Meshes | None:
     try:
         layers = json.loads(content or b"")["sharding"]
         bits = {int(layer): int(spec["minishard_bits"]) for layer, spec in layers.items()}
-        sound = bits and all(0 <= value <= MOST_MINISHARD_BITS for value in bits.values())
+        sound = bits.keys() >= set(range(ATOMIC_LAYER, max(bits) + 1))
+        sound &= all(0 <= value <= MOST_MINISHARD_BITS for value in bits.values())
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
@@ -66,7 +68,7 @@ def open_meshes(watershed: str, grid: ChunkGrid) -> Meshes | None:
 
 def fragments_of(
     graph: GraphReader, meshes: MeshReader, node: int, start_layer: int
-) -> list[tuple[int, Location]]:
+) -> list[tuple[int, str]]:
     """The highest nodes with a mesh that a node consists of, itself if it has one, and where those are.
 
     Args:
@@ -76,7 +78,7 @@ def fragments_of(
       start_layer: nodes above this layer are left out: the highest with meshes, or less for smaller parts.
 
     Returns:
-      Nodes and places, by node id. Nodes without a surface have none.
+      Nodes and places (`Location.fragment`), by node id. Nodes without a surface have none.
 
     Raises:
       NodeNotFoundError: when the graph does not have the node.
@@ -84,15 +86,48 @@ def fragments_of(
       FileError: when one cannot be read.
       StoreError: when the graph cannot be read.
     """
-    found: list[tuple[int, Location]] = []
+    found: list[tuple[int, str]] = []
     waiting = np.array([node], np.uint64)
     while waiting.size:
-        layers = graph.grid.layers(waiting)
-        low = meshed(graph, waiting[layers <= start_layer])
+        low, high = _highest(graph, waiting, start_layer)
         places = meshes.locate(low)
-        without = np.array([place is None for place in places], bool)
         pairs = zip(low.tolist(), places, strict=True)
-        found += [(each, place) for each, place in pairs if place is not None]
-        high = np.append(waiting[layers > start_layer], low[without])
-        waiting = graph.children(high[graph.grid.layers(high) > ATOMIC_LAYER]).values
+        found += [(each, place.fragment) for each, place in pairs if place is not None]
+        without = low[np.array([place is None for place in places], bool)]
+        waiting = graph.children(np.append(high, without[graph.grid.layers(without) > ATOMIC_LAYER])).values
     return sorted(found)
+
+
+def supposed_fragments_of(
+    graph: GraphReader, meshes: MeshReader, node: int, start_layer: int
+) -> list[tuple[int, str]]:
+    """The same from the graph alone: nodes that should have a mesh, and where it should be.
+
+    No file is read, which is faster. A node without a surface is among them, though it has no mesh.
+
+    Args:
+      graph: reads the graph.
+      meshes: knows where meshes are.
+      node: of layer 2 or above.
+      start_layer: as for `fragments_of`.
+
+    Returns:
+      Nodes and places (`MeshReader.supposed`), by node id.
+
+    Raises:
+      NodeNotFoundError: when the graph does not have the node.
+      StoreError: when the graph cannot be read.
+    """
+    nodes, waiting = [np.empty(0, np.uint64)], np.array([node], np.uint64)
+    while waiting.size:
+        low, high = _highest(graph, waiting, start_layer)
+        nodes.append(low)
+        waiting = graph.children(high).values
+    every = np.sort(np.concatenate(nodes))
+    return list(zip(every.tolist(), meshes.supposed(every), strict=True))
+
+
+def _highest(graph: GraphReader, nodes: Ids, start_layer: int) -> tuple[Ids, Ids]:
+    """What nodes up to a layer are shown by, and those above it."""
+    low = graph.grid.layers(nodes) <= start_layer
+    return meshed(graph, nodes[low]), nodes[~low]

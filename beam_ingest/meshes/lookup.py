@@ -104,6 +104,19 @@ class MeshReader:
         """
         return self._folder.read([Range(f"{at.layer}/{at.name}", at.begin, at.size) for at in locations])
 
+    def supposed(self, nodes: Ids) -> list[str]:
+        """Where the mesh of each node, shape (n,), is if it has one, without looking for it.
+
+        Source of the form ``node:layer:chunk:file:minishard``: PyChunkedGraph's speculative manifests
+        (pychunkedgraph/meshing/manifest/sharded.py, 3.1.7).
+        """
+        found = [""] * nodes.size
+        for layer, name, number, positions in self._groups(nodes):
+            chunk = self._grid.ancestor(int(nodes[positions[0]]), layer)
+            for position in positions.tolist():
+                found[position] = f"{nodes[position]}:{layer}:{chunk}:{name}:{number}"
+        return found
+
     def file(self, node: int) -> str:
         """URL (local files: path) of the shard file that a node's mesh belongs to, for messages."""
         return self._folder.path(f"{self._grid.layer_of(node)}/{shard_name(self._grid, node)}")

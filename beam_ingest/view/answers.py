@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Ids
-from beam_ingest.meshes.shards import Location
 from beam_ingest.version import __version__
 from beam_ingest.view.asking import ApiError, Ask, bad, parse_id
 from beam_ingest.view.bounds import within
@@ -167,25 +166,24 @@ def _chunk_children(tree: Hierarchy, ask: Ask) -> Ids:
 def manifest(tree: Hierarchy, ask: Ask) -> Answer:
     """The highest nodes with meshes that a node consists of: where each is; none if the graph has no meshes.
 
-    Verified or not, what is listed is there: PyChunkedGraph looks each up only with ``verify``.
+    With ``verify``, each is looked for, and listed with its place in the file; without, those are listed that
+    the graph says should have one, with their minishard.
     """
     node, box, meshes = ask.node(), ask.box(), ask.served.meshes
     if not tree.exist([node])[0]:
         raise unknown(node)
-    found: list[tuple[int, Location]] = []
+    found: list[tuple[int, str]] = []
     if meshes is not None and tree.grid.layer_of(node) >= ATOMIC_LAYER:
         start = min(ask.start_layer(meshes.max_layer), meshes.max_layer)
         with tree.reader() as reader:
-            found = meshes.fragments(reader, node, start)
+            found = meshes.fragments(reader, node, start, ask.flag("verify"))
     nodes = np.array([each for each, _ in found], np.uint64)
     if box is not None:
         inside = within(tree.grid, nodes, box)
         nodes, found = nodes[inside], [pair for pair, near in zip(found, inside, strict=True) if near]
     # A tilde stands before what was meshed with the graph, and not after an edit.
     prefixed = ask.flag("prepend_seg_ids")
-    listed: dict[str, Any] = {
-        "fragments": [f"~{each}:~{at.fragment}" if prefixed else f"~{at.fragment}" for each, at in found]
-    }
+    listed: dict[str, Any] = {"fragments": [f"~{each}:~{at}" if prefixed else f"~{at}" for each, at in found]}
     if ask.flag("return_seg_ids"):
         listed["seg_ids"] = _ids(ask, nodes)
     return listed

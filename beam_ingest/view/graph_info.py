@@ -96,7 +96,7 @@ def describe(graph_id: str, dataset: Dataset, grid: ChunkGrid, built: int, image
         "chunks_start_at_voxel_offset": True,
         "graph": graph,
         "sharded_mesh": True,
-        "verify_mesh": False,
+        "verify_mesh": meshes is not None,
     }
     return Served(
         graph_id=graph_id,

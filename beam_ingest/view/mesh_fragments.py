@@ -7,8 +7,7 @@ import threading
 
 from beam_ingest.errors import ConfigError
 from beam_ingest.format.grid import ChunkGrid
-from beam_ingest.meshes.fragments import Meshes, fragments_of, open_meshes
-from beam_ingest.meshes.shards import Location
+from beam_ingest.meshes.fragments import Meshes, fragments_of, open_meshes, supposed_fragments_of
 from beam_ingest.reader import GraphReader
 
 _LOG = logging.getLogger(__name__)
@@ -29,8 +28,19 @@ class ServedMeshes:
         self._reader = meshes.reader
         self._lock = threading.Lock()
 
-    def fragments(self, graph: GraphReader, node: int, start_layer: int) -> list[tuple[int, Location]]:
-        """The highest nodes with a mesh below a node, and where these are; raises as `fragments_of`."""
+    def fragments(
+        self, graph: GraphReader, node: int, start_layer: int, verify: bool
+    ) -> list[tuple[int, str]]:
+        """The highest nodes with a mesh below a node, and where these are.
+
+        Args:
+          graph: reads the graph.
+          node: of layer 2 or above.
+          start_layer: nodes above this layer are left out.
+          verify: whether each is looked for; raises as `fragments_of` and `supposed_fragments_of`.
+        """
+        if not verify:
+            return supposed_fragments_of(graph, self._reader, node, start_layer)
         with self._lock:
             return fragments_of(graph, self._reader, node, start_layer)
 
