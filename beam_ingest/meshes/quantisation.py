@@ -21,7 +21,7 @@ Vector: TypeAlias = tuple[float, float, float]
 Points: TypeAlias = npt.NDArray[np.float64]
 """Positions in nanometres, shape (n, 3)."""
 MOST_BITS = 30
-"""Draco encodes coordinates of no more bits."""
+"""Draco encodes coordinates of no more bits, beside their sign."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,18 @@ class Quantisation:
         """The points of the grid next to `points`, shape (n, 3)."""
         return self.places(self.steps(points))
 
-    def holds(self, points: npt.NDArray[np.floating]) -> bool:
-        """Whether all of `points`, shape (n, 3), are rounded to points of the grid."""
+    def reaches(self, points: npt.NDArray[np.floating]) -> bool:
+        """Whether the numbers of the points next to `points`, shape (n, 3), are ones that Draco keeps.
+
+        They may lie before the first point of the grid or behind the last: simplifying moves a few vertices
+        out of their chunk by some nanometres, and Draco encodes them all the same.
+        """
         if not len(points):
             return True
         ends = [(column.min(), column.max()) for column in points.T]  # faster than along an axis
         corners = np.array(ends, np.float64).T
         steps = np.floor((corners - np.array(self.origin)) / self.bin + 0.5)
-        return bool(((steps >= 0) & (steps < 1 << self.bits)).all())
+        return bool((np.abs(steps) < 1 << MOST_BITS).all())
 
 
 @dataclass(frozen=True)

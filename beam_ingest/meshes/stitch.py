@@ -45,7 +45,7 @@ def stitch(
     steps = grid.steps(every, out=every)
     on_plane = (steps == _planes(space, layer, coords)).any(axis=1)
     inner = int(count - np.count_nonzero(on_plane))
-    merged, number = _unique(steps[on_plane], grid.bits)
+    merged, number = _unique(steps[on_plane])
     place = np.empty(count, np.uint32)
     place[~on_plane] = np.arange(inner, dtype=np.uint32)
     place[on_plane] = number + inner
@@ -87,9 +87,9 @@ def _planes(space: MeshSpace, layer: int, coords: Coordinates) -> Points:
     return steps
 
 
-def _unique(steps: Points, bits: int) -> tuple[Points, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+def _unique(steps: Points) -> tuple[Points, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
     """The different rows of `steps`, shape (n, 3), by x, then y, then z; and which of them each is."""
-    if bits > _PACKED_BITS or (len(steps) and steps.min() < 0):
+    if len(steps) and (steps.min() < 0 or steps.max() >= 1 << _PACKED_BITS):
         rows, number = np.unique(steps, axis=0, return_inverse=True)
         return rows, number.reshape(-1).astype(np.int64)
     x, y, z = steps.astype(np.int64).T

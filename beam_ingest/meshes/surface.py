@@ -65,18 +65,15 @@ def encode(mesh: Mesh, grid: Quantisation) -> bytes:
     """A mesh as Draco's bytes, its vertices rounded to `grid`.
 
     Raises:
-      MeshError: when it does not fit into the grid, or Draco refuses it.
+      MeshError: when its vertices are no numbers or too far from the grid, or Draco refuses it.
     """
     import DracoPy
 
     if grid.bits > MOST_BITS:
         raise MeshError(f"coordinates of {grid.bits} bits, where Draco has {MOST_BITS}")
-    if not grid.holds(mesh.vertices):
+    if not grid.reaches(mesh.vertices):
         low, high = mesh.vertices.min(axis=0).tolist(), mesh.vertices.max(axis=0).tolist()
-        ends = [o + grid.range for o in grid.origin]
-        raise MeshError(
-            f"vertices from {low} to {high} nm, where the grid is from {list(grid.origin)} to {ends}"
-        )
+        raise MeshError(f"vertices from {low} to {high} nm, which are out of reach of {list(grid.origin)}")
     try:
         return bytes(
             DracoPy.encode(
