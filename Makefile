@@ -62,7 +62,8 @@ endif
 view: install ## Look at the sample's graph in Neuroglancer, after make run [ARGS=--no-browser]
 	@$(BIN)/beam-ingest view sample_graph "$(SAMPLE)/$(SAMPLE_FILE)" $(ARGS)
 
-screenshot: run ## Take the README's picture again, as make run and make view show it (needs Chromium)
+screenshot: install ## Take the README's picture again, as make run MESH=1 and make view show it (needs Chromium)
+	@$(MAKE) --no-print-directory run MESH=1
 	@$(BIN)/python -W ignore -m tests.view.screenshot "$(SAMPLE)/$(SAMPLE_FILE)" docs/view.png
 
 $(SAMPLE)/dataset.yml: $(VENV)/installed

@@ -1,6 +1,6 @@
 """What meshing costs beside zmesh, DracoPy and reading alone, and the memory that its layers take.
 
-    python -m benchmarks.meshes [--chunks N ...] [--chunk-size N] [--folder DIR]
+    python -m benchmarks.meshes [--chunks N ...] [--chunk-size N] [--memory]
 
 Chunks are meshed in this process, each beside the least that its meshes could cost: layer 2 reading, zmesh
 and DracoPy on the same labels, layers above decoding the same parts and encoding the same meshes. What counts
@@ -128,6 +128,7 @@ def measure_time(bench: Bench) -> None:
 
 def measure_memory(bench: Bench) -> None:
     """Print a line for each layer: the peak of Python's memory for one chunk, and the largest mesh there."""
+    bench.builder.chunk(bench.chunks(ATOMIC_LAYER)[0])  # what is imported at first does not count
     print("  layer  peak MB  largest mesh, decoded, MB")
     for layer in range(ATOMIC_LAYER, bench.job.top + 1):
         peak, largest = 0, 0

@@ -26,6 +26,8 @@ _MOST_SCALE = 3.0
 _PANEL_PIXELS = 300
 """A little less than the side of one of four panels."""
 _OVER_IMAGE = 0.4
+_ASLANT = (-0.3, 0.2, 0.05, 0.93)
+"""A rotation, as a quaternion, in which the volume is seen from a corner."""
 
 
 def find_largest(tree: Hierarchy) -> Objects:
@@ -113,13 +115,21 @@ def make_scene(served: Served, url: str, roots: Ids, position: Position) -> dict
         kind, place = volume_of(served.image)
         source = f"{kind}://{data_url(url, served.graph_id, place, IMAGE_LAYER)}"
         layers.insert(0, {"type": "image", "name": IMAGE_LAYER, "source": source})
+    # Meshes are seen in a panel of their own; elsewhere sections stand for them.
+    layout: dict[str, Any] = {"layout": "4panel", "projectionScale": float(extent.max()) * 1.2}
+    if served.meshes is not None:
+        layout = {
+            "layout": "xy-3d",
+            "projectionScale": float(extent.max()) * 1.6,
+            "projectionOrientation": list(_ASLANT),
+            "showSlices": False,
+        }
     return {
         "dimensions": {axis: [n * 1e-9, "m"] for axis, n in zip("xyz", served.resolution, strict=True)},
         "position": list(position),
         "crossSectionScale": scale,
-        "projectionScale": float(extent.max()) * 1.2,
         "crossSectionBackgroundColor": "#000000",
         "layers": layers,
         "selectedLayer": {"layer": GRAPH_LAYER, "visible": True},
-        "layout": "4panel",
+        **layout,
     }
