@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    add_stage(parser)
+    add_stage(
+        parser,
+        test="compute only the nodes of the eight chunks at the centre",
+        store=" of the graph",
+        table="a new cache",
+        replaced="the cache of an earlier run",
+    )
     parser.add_argument(
         "--cache-store",
         metavar="PLACE",

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    add_stage(parser)
+    add_stage(
+        parser,
+        test="mesh only the eight chunks at the centre and their parent, and tell no server",
+        store=" of the graph",
+        table="a new table of progress, which has few rows",
+        replaced="the meshes of an earlier run",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

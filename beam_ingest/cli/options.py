@@ -24,26 +24,36 @@ _DATAFLOW_OPTIONS = (
 """The most common options of Apache Beam: name, what follows it, and help."""
 
 
-def add_stage(parser: argparse.ArgumentParser, of_a_graph: bool = True) -> None:
+def add_stage(
+    parser: argparse.ArgumentParser,
+    of_a_graph: bool = True,
+    *,
+    test: str = "write only the eight chunks at the centre and their parent",
+    store: str = "",
+    table: str = "a new table",
+    replaced: str = "what an earlier run wrote",
+) -> None:
     """Add what the commands of all stages take.
 
     Args:
       parser: the command's.
       of_a_graph: the stage builds a graph, or is given one by name.
+      test: what ``--test`` does.
+      store: what is in the place that ``--store`` names.
+      table: what ``--bigtable-tablets`` divides.
+      replaced: what ``--overwrite`` replaces.
     """
     if of_a_graph:
-        add_graph(parser)
+        add_graph(parser, store=store)
     else:
-        add_dataset(parser)
-    parser.add_argument(
-        "--test", action="store_true", help="write only the eight chunks at the centre and their parent"
-    )
+        add_dataset(parser, store=store)
+    parser.add_argument("--test", action="store_true", help=test)
     add_app_profile(parser)
     parser.add_argument(
         "--bigtable-tablets",
         metavar="N",
         type=int,
-        help="number of tablets of a new table (default: from the estimated number of rows)",
+        help=f"number of tablets of {table} (default: from the estimated number of rows)",
     )
     parser.add_argument(
         "--any-region",
@@ -59,18 +69,18 @@ def add_stage(parser: argparse.ArgumentParser, of_a_graph: bool = True) -> None:
         help="keep this plan, as `plan --json` printed it, with what is made: `costs` compares with it",
     )
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote")
+    existing.add_argument("--overwrite", action="store_true", help=f"replace {replaced}")
     existing.add_argument("--resume", action="store_true", help="finish what was begun with the same options")
 
 
-def add_graph(parser: argparse.ArgumentParser, dataset_needed: bool = True) -> None:
+def add_graph(parser: argparse.ArgumentParser, dataset_needed: bool = True, store: str = "") -> None:
     """Add the name of a graph, its dataset file and ``--store``."""
     parser.add_argument("graph_id", metavar="GRAPH_ID", help="name of the graph")
-    add_dataset(parser, dataset_needed)
+    add_dataset(parser, dataset_needed, store)
 
 
-def add_dataset(parser: argparse.ArgumentParser, needed: bool = True) -> None:
-    """Add the dataset file and ``--store``."""
+def add_dataset(parser: argparse.ArgumentParser, needed: bool = True, store: str = "") -> None:
+    """Add the dataset file and ``--store``, whose help may say what is there."""
     parser.add_argument(
         "dataset",
         metavar="DATASET.yml",
@@ -80,7 +90,7 @@ def add_dataset(parser: argparse.ArgumentParser, needed: bool = True) -> None:
     parser.add_argument(
         "--store",
         metavar="PLACE",
-        help="sqlite:PATH or bigtable:PROJECT/INSTANCE (default: what the dataset file says)",
+        help=f"sqlite:PATH or bigtable:PROJECT/INSTANCE{store} (default: what the dataset file says)",
     )
 
 

@@ -22,7 +22,14 @@ _INDENT = " " * 15
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    add_stage(parser, of_a_graph=False)
+    add_stage(
+        parser,
+        of_a_graph=False,
+        test="make only what graph --test reads: the eight chunks at the centre and those around them",
+        store=" of progress",
+        table="a new table of progress",
+        replaced="the files of an earlier run",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

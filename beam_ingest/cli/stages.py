@@ -52,8 +52,12 @@ def stage_options(name: str) -> list[argparse.Action]:
 
 
 def all_options() -> list[argparse.Action]:
-    """Arguments and options of all stages' commands together, each once."""
-    return list({action.dest: action for name in stages() for action in stage_options(name)}.values())
+    """Arguments and options of all stages' commands together, each once: as the first stage has it."""
+    found: dict[str, argparse.Action] = {}
+    for name in stages():
+        for action in stage_options(name):
+            found.setdefault(action.dest, action)
+    return list(found.values())
 
 
 def add_all_options(parser: argparse.ArgumentParser) -> None:

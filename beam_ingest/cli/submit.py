@@ -84,4 +84,4 @@ def print_submitted(job: StageJob, project: str, region: str, job_id: str, more:
 
 def say_complete(job: StageJob) -> None:
     """Print that there is nothing to resume."""
-    print(f"{job.title[0].upper()}{job.title[1:]} is already complete: nothing to resume")
+    print(f"{job.title[0].upper()}{job.title[1:]} {job.verb} already complete: nothing to resume")

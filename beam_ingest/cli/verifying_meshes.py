@@ -44,11 +44,15 @@ def _finished_job(arguments: argparse.Namespace, dataset: Dataset) -> MeshJob:
 
     Raises:
       ConfigError: when they were made otherwise than the dataset file says.
-      BeamIngestError: when they are not finished.
+      BeamIngestError: when they are not there, or not finished.
     """
     place = graph_place(arguments, dataset)
     job = make_mesh_job(arguments.graph_id, dataset, place, test=False)
     with job.open_store() as store:
+        if not store.exists():
+            raise BeamIngestError(
+                f"{store.place}: there are no meshes of graph {job.graph}: make them with beam-ingest mesh"
+            )
         job = job.taken_up(check_resumable(job, store))
         if not job.is_finished(store):
             raise BeamIngestError(f"{job.title} are not finished: use --resume, then verify them")

@@ -65,6 +65,10 @@ class L2CacheJob(StageJob):
         """The product, for messages."""
         return f"L2 cache {self.graph_id}"
 
+    def key_of(self, option: str) -> str:
+        """A key of the section."""
+        return f"{SECTION}.{option}" if option == "cv_path" else ""
+
     @property
     def weight(self) -> int:
         """By the voxels of a chunk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, ClassVar
@@ -15,9 +16,10 @@ from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.inputs.voxels import WatershedVoxels
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.meshes.build import mesh_space
-from beam_ingest.meshes.config import MeshConfig, read_config
+from beam_ingest.meshes.config import SECTION, MeshConfig, read_config
 from beam_ingest.meshes.meta_row import MetaRowError, with_meshes
 from beam_ingest.meshes.outputs import (
+    LIBRARIES,
     check_free,
     library_versions,
     remove_shards,
@@ -61,7 +63,9 @@ class MeshJob(StageJob):
 
     stage: ClassVar[str] = "mesh"
     noun: ClassVar[str] = "meshes"
+    verb: ClassVar[str] = "are"
     there: ClassVar[str] = "meshes are there"
+    rows_per_chunk: ClassVar[Mapping[int, int]] = {ATOMIC_LAYER: 3}
     option_types: ClassVar[OptionTypes] = {
         "test": bool,
         "graph": str,
@@ -99,6 +103,12 @@ class MeshJob(StageJob):
             "dynamic_mesh_dir": config.dynamic_mesh_dir,
             **library_versions(),
         }
+
+    def key_of(self, option: str) -> str:
+        """Keys of the section, and packages."""
+        if option in MeshConfig.__dataclass_fields__:
+            return f"{SECTION}.{option}"
+        return option if option in LIBRARIES else ""
 
     @property
     def top(self) -> int:

@@ -66,6 +66,8 @@ class StageJob:
     """The command that runs the stage."""
     noun: ClassVar[str] = "graph"
     """What the stage makes, for messages,"""
+    verb: ClassVar[str] = "is"
+    """whether it is or they are,"""
     there: ClassVar[str] = "a graph is there"
     """and that its table is in the way of another."""
     store_option: ClassVar[str] = "--store"
@@ -90,6 +92,10 @@ class StageJob:
             raise ConfigError(
                 f"{self.dataset.path}: --test takes eight chunks at the centre; this grid has no more"
             )
+
+    def key_of(self, option: str) -> str:
+        """How messages name one of `option_types` that is no option of the command; empty if it is one."""
+        return ""
 
     @property
     def options(self) -> dict[str, object]:

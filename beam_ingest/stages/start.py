@@ -90,13 +90,13 @@ def check_resumable(job: StageJob, store: Store) -> Manifest:
       StoreError: when the store cannot be read, or has no sound manifest.
     """
     if not store.exists():
-        raise ConfigError(f"{store.place}: there is no graph to resume; leave --resume out")
+        raise ConfigError(f"{store.place}: there {job.verb} no {job.noun} to resume; leave --resume out")
     manifest = read_manifest(store)
     asked = {"stage": job.stage, "graph_id": job.graph_id, "program": __version__, **job.options}
     begun = {**vars(manifest), **manifest.options}
     for name, value in asked.items():
         if begun.get(name) != value:
-            shown = _NAMES.get(name, f"--{name.replace('_', '-')}")
+            shown = _NAMES.get(name) or job.key_of(name) or f"--{name.replace('_', '-')}"
             raise _begun_otherwise(store, f"{shown} {begun.get(name)}, not {value}")
     if not manifest.has_options(job.option_types):
         raise damaged_manifest(store)
@@ -106,7 +106,7 @@ def check_resumable(job: StageJob, store: Store) -> Manifest:
     except ConfigError as error:
         raise StoreError(
             f"{store.place}: the dataset in its manifest cannot be read: {error}; "
-            "--overwrite builds the graph from scratch"
+            f"--overwrite makes {job.title} from scratch"
         ) from None
     differs = job.dataset.difference(before)
     if differs is not None:
@@ -139,6 +139,5 @@ _NAMES = {
     "program": "beam-ingest",
     "graph": "graph",
     "graph_built": "a graph built at",
-    "cv_path": "l2cache_config.cv_path",
 }
 """What messages call what is compared, where it is no option."""

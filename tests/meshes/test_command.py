@@ -87,7 +87,7 @@ def test_again(cli: Cli, small_meshes: Path, tmp_path: Path) -> None:
     dataset = shutil.copytree(small_meshes.parent, tmp_path / "again") / small_meshes.name
     assert "meshes are there already" in cli.refused("mesh", "g", dataset, status=1)
     outcome = cli("mesh", "g", dataset, "--resume")
-    assert outcome.out == "Meshes g-mesh is already complete: nothing to resume\n"
+    assert outcome.out == "Meshes g-mesh are already complete: nothing to resume\n"
     before = shards_of(dataset)
     (dataset.parent / "ws/meshes/initial/2/77-0.shard").touch()
     outcome = cli("mesh", "g", dataset, "--overwrite")
@@ -291,7 +291,7 @@ def test_a_graph_that_is_not_whole_or_was_edited(
 def test_a_resume_with_other_settings_is_refused(cli: Cli, small_meshes: Path, tmp_path: Path) -> None:
     dataset = shutil.copytree(small_meshes.parent, tmp_path / "other") / small_meshes.name
     configure(dataset, max_error=30)
-    assert "--max-error 40.0, not 30.0" in cli.refused("mesh", "g", dataset, "--resume")
+    assert "mesh_config.max_error 40.0, not 30.0" in cli.refused("mesh", "g", dataset, "--resume")
 
 
 @pytest.mark.slow

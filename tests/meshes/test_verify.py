@@ -106,7 +106,8 @@ def test_a_shard_file_that_is_absent(cli: Cli, meshes: Path) -> None:
 
 
 def test_meshes_that_are_not_finished(cli: Cli, dataset: Path, meshes: Path) -> None:
-    assert "there is no graph to resume" in cli.refused("verify", "g", dataset, "--meshes")
+    message = cli.refused("verify", "g", dataset, "--meshes", status=1)
+    assert "there are no meshes of graph g: make them with beam-ingest mesh" in message
     shutil.copy(dataset.parent / "graph.sqlite", meshes.parent / "graph.sqlite")  # servers know nothing
     message = cli.refused("verify", "g", meshes, "--meshes", status=1)
     assert message == "meshes g-mesh are not finished: use --resume, then verify them"
