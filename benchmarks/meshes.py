@@ -25,11 +25,10 @@ import numpy as np
 from beam_ingest.cli import main as command
 from beam_ingest.dataset import Dataset
 from beam_ingest.format.grid import ATOMIC_LAYER
-from beam_ingest.meshes.build import MeshBuilder
+from beam_ingest.meshes.build import MeshBuilder, initial_folder
 from beam_ingest.meshes.job import MeshJob, make_mesh_job
 from beam_ingest.meshes.labels import Box, label_box
 from beam_ingest.meshes.lookup import MeshReader
-from beam_ingest.meshes.outputs import INITIAL, folder_url
 from beam_ingest.meshes.surface import decode, encode, surfaces
 from beam_ingest.meshes.tree import nodes_of_several, parts_of, read_members
 from beam_ingest.reader import GraphReader
@@ -70,9 +69,8 @@ class Bench:
         self.graph = GraphReader(self.store, self.job.grid)
         job = self.job
         self.builder = MeshBuilder(self.store, job.grid, dataset.watershed, job.config, dataset.chunk_size)
-        self.reader = MeshReader(
-            f"{folder_url(dataset, job.config)}/{INITIAL}", job.grid, job.config.minishard_bits
-        )
+        url = initial_folder(dataset.watershed, job.config)
+        self.reader = MeshReader(url, job.grid, job.config.minishard_bits)
 
     def atomic(self, clock: Clock, chunk: int) -> None:
         """A chunk of layer 2, and the least."""

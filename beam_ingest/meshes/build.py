@@ -13,7 +13,7 @@ from beam_ingest.errors import InputError
 from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, chunk_name
 from beam_ingest.format.table import Cells, ColumnName, node_key, single
 from beam_ingest.inputs.voxels import WatershedVoxels
-from beam_ingest.meshes.config import MeshConfig
+from beam_ingest.meshes.config import INITIAL, MeshConfig
 from beam_ingest.meshes.labels import Box, Members, label_box
 from beam_ingest.meshes.lookup import MeshReader
 from beam_ingest.meshes.quantisation import MeshSpace
@@ -125,7 +125,7 @@ class MeshBuilder:
                 chunk_name(coords),
                 "a shard file that readers can handle",
                 str(error),
-                f"raise mesh_config.minishard_bits of layer {layer}",
+                f"raise mesh_config.minishard_bits of layer {layer}, and mesh from scratch with --overwrite",
             ) from None
         return ChunkMeshes(
             count.nodes,
@@ -243,7 +243,8 @@ class MeshBuilder:
             chunk_name(coords),
             f"a mesh of node {node} that Draco can encode",
             str(error),
-            "leave out the layer (mesh_config.max_layer), or choose a higher mesh_config.mip",
+            "leave out the layer (mesh_config.max_layer) or choose a higher mesh_config.mip, and mesh from "
+            "scratch with --overwrite",
         )
 
 
@@ -276,4 +277,4 @@ def mesh_space(voxels: WatershedVoxels, chunk_size: tuple[int, int, int]) -> Mes
 
 def initial_folder(watershed: str, config: MeshConfig) -> str:
     """URL of the folder of the shard files."""
-    return f"{watershed}/{config.dir}/initial"
+    return f"{watershed}/{config.dir}/{INITIAL}"

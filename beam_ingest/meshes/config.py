@@ -16,6 +16,8 @@ from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.meshes.shards import MOST_MINISHARD_BITS
 
 SECTION = "mesh_config"
+INITIAL = "initial"
+"""Folder of the shard files, within `MeshConfig.dir`."""
 _MOST_ERROR = 1_000_000
 
 
@@ -63,13 +65,16 @@ def read_config(dataset: Dataset, grid: ChunkGrid) -> MeshConfig:
     max_error = section.content.get("max_error", 40)
     if type(max_error) not in (int, float) or not 0 <= max_error <= _MOST_ERROR:
         section.wrong("max_error", f"nanometres from 0 to {_MOST_ERROR:,}")
+    dynamic = _folder(dataset, "dynamic_mesh_dir", section.text("dynamic_mesh_dir", "dynamic"))
+    if PurePosixPath(dynamic).parts[0] == INITIAL:
+        section.wrong("dynamic_mesh_dir", f"another folder than {INITIAL}, where the meshes of this job go")
     return MeshConfig(
         dir=_folder(dataset, "dir", section.text("dir", "graphene_meshes")),
         mip=section.integer("mip"),
         max_layer=max_layer,
         max_error=float(max_error),
         minishard_bits=_bits(dataset, section.content.get("minishard_bits"), max_layer),
-        dynamic_mesh_dir=_folder(dataset, "dynamic_mesh_dir", section.text("dynamic_mesh_dir", "dynamic")),
+        dynamic_mesh_dir=dynamic,
     )
 
 

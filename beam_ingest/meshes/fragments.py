@@ -1,7 +1,7 @@
 """The meshes that an object is shown by: what a manifest lists.
 
 with open_graph("sample/dataset.yml", "sample_graph") as graph:
-    meshes = open_meshes(watershed, graph.grid)
+    meshes = open_meshes(watershed, "graphene_meshes", graph.grid)
     for node, place in fragments_of(graph, meshes.reader, root, meshes.max_layer):
         print(node, place)
 """
@@ -17,6 +17,7 @@ from beam_ingest.arrays import Ids
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import Folder
 from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
+from beam_ingest.meshes.config import INITIAL
 from beam_ingest.meshes.lookup import MeshReader
 from beam_ingest.meshes.shards import MOST_MINISHARD_BITS
 from beam_ingest.meshes.tree import meshed
@@ -29,41 +30,41 @@ class Meshes(NamedTuple):
     Attributes:
       reader: finds and reads them.
       dir: their folder within the watershed's.
+      mip: the level of the watershed that was meshed.
       max_layer: the highest layer whose nodes have meshes.
     """
 
     reader: MeshReader
     dir: str
+    mip: int
     max_layer: int
 
 
-def open_meshes(watershed: str, grid: ChunkGrid) -> Meshes | None:
-    """The meshes that a watershed's info names; None if it names none.
+def open_meshes(watershed: str, name: str, grid: ChunkGrid) -> Meshes:
+    """The meshes in a folder of a watershed.
 
     Args:
       watershed: URL of the volume.
+      name: the folder, which the graph's meta row names.
       grid: the graph's chunk grid.
 
     Raises:
-      ConfigError: when it names some that are not there as this program, or PyChunkedGraph, writes them.
+      ConfigError: when there are none as this program, or PyChunkedGraph, writes them.
       FileError: when a file cannot be read.
     """
-    (content,) = Folder(watershed).read(["info"])
-    name = json.loads(content or b"{}").get("mesh")
-    if not name:
-        return None
     folder = Folder(f"{watershed}/{name}")
     (content,) = folder.read(["info"])
     try:
-        layers = json.loads(content or b"")["sharding"]
-        bits = {int(layer): int(spec["minishard_bits"]) for layer, spec in layers.items()}
-        sound = bits.keys() >= set(range(ATOMIC_LAYER, max(bits) + 1))
+        info = json.loads(content or b"")
+        bits = {int(layer): int(spec["minishard_bits"]) for layer, spec in info["sharding"].items()}
+        mip, top = int(info["mip"]), max(bits)
+        sound = bits.keys() >= set(range(ATOMIC_LAYER, top + 1)) and mip >= 0
         sound &= all(0 <= value <= MOST_MINISHARD_BITS for value in bits.values())
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
         raise ConfigError(f"{folder.path('info')}: expected the info of sharded meshes, found none")
-    return Meshes(MeshReader(f"{watershed}/{name}/initial", grid, bits), name, max(bits))
+    return Meshes(MeshReader(f"{watershed}/{name}/{INITIAL}", grid, bits), name, mip, top)
 
 
 def fragments_of(

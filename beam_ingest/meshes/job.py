@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from beam_ingest.dataset import Dataset
-from beam_ingest.errors import ConfigError, StoreError
+from beam_ingest.errors import ConfigError, GraphExistsError, StoreError
 from beam_ingest.format import table
 from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.inputs.voxels import WatershedVoxels
 from beam_ingest.inputs.watershed import chunk_grid, read_watershed
 from beam_ingest.meshes.build import mesh_space
 from beam_ingest.meshes.config import SECTION, MeshConfig, read_config
-from beam_ingest.meshes.meta_row import MetaRowError, with_meshes
+from beam_ingest.meshes.meta_row import meshes_in, read_meta, with_meshes
 from beam_ingest.meshes.outputs import (
     LIBRARIES,
     check_free,
@@ -33,7 +33,6 @@ from beam_ingest.stages.finished import read_finished_graph
 from beam_ingest.stages.job import StageJob
 from beam_ingest.stages.manifest import OptionTypes
 from beam_ingest.stores import Store, open_store
-from beam_ingest.stores.base import Cell
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -132,19 +131,27 @@ class MeshJob(StageJob):
 
     def check_files(self, store: Store, overwrite: bool) -> None:
         """Refuse meshes that are there already, and a watershed that cannot be written."""
-        check_free(self.dataset, self.config, overwrite)
+        with open_store(self.graph_store) as graph:
+            told = meshes_in(read_meta(graph).value)
+        if told and not overwrite:
+            raise GraphExistsError(
+                f"{self.graph_store}: meshes are there already, in {told.get('dir')}, as its meta row says; "
+                "--overwrite makes others, and tells servers of these"
+            )
+        check_free(self.dataset, self.config, self.graph, overwrite)
 
     def make_ready(self, store: Store) -> None:
-        """Remove what an earlier run wrote, and write the info of the folder.
+        """Remove what an earlier run wrote, or left half written, and write the info of the folder.
 
         Shard files go when the new table is there, and not before: a table that marks chunks as done must not
         outlive their files. Servers are told last of meshes, and first that there are none.
         """
-        if not progress.read_layer(store, self.grid, ATOMIC_LAYER).done:
+        begun = progress.read_layer(store, self.grid, ATOMIC_LAYER).done > 0
+        if not begun:
             with open_store(self.graph_store) as graph:
                 self._write_meta(graph, None)
-            remove_shards(self.dataset, self.config)
-        write_folder_info(self.dataset, self.config)
+        remove_shards(self.dataset, self.config, only_half_written=begun)
+        write_folder_info(self.dataset, self.config, self.graph)
 
     def is_finished(self, store: Store) -> bool:
         """Whether every chunk is done, and servers are told."""
@@ -199,23 +206,6 @@ class MeshJob(StageJob):
         from beam_ingest.meshes.transform import build_meshes
 
         return build_meshes(begin, self)
-
-
-def read_meta(graph: Store) -> Cell:
-    """The meta row of a graph.
-
-    Raises:
-      StoreError: when there is none, or it is not one that meshes can be added to.
-    """
-    row = graph.read_rows([table.META_KEY]).get(table.META_KEY, {})
-    if table.META not in row:
-        raise StoreError(f"{graph.place}: row meta: expected the graph's description, found none")
-    cell = row[table.META]
-    try:
-        with_meshes(cell.value, None)
-    except MetaRowError as error:
-        raise StoreError(f"{graph.place}: row meta: {error}") from None
-    return cell
 
 
 def make_mesh_job(graph_id: str, dataset: Dataset, graph_store: str, *, test: bool = False) -> MeshJob:

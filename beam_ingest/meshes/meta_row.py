@@ -13,10 +13,14 @@ import pickletools
 import struct
 from collections.abc import Mapping
 
-from beam_ingest.errors import BeamIngestError
+from beam_ingest.errors import BeamIngestError, StoreError
+from beam_ingest.format import table
+from beam_ingest.stores import Store
+from beam_ingest.stores.base import Cell
 
 _UNTOLD = ("MEMOIZE", "FRAME")
 _TAIL = ["SETITEMS", "BUILD", "STOP"]
+_CONSTANTS = {"NEWTRUE": True, "NEWFALSE": False, "NONE": None}
 _PROTOCOL = 4
 _EMPTY = b"}\x94"
 _FRAME_BEGIN = 2
@@ -26,6 +30,37 @@ _FRAME_HEAD = 9
 
 class MetaRowError(BeamIngestError):
     """The value of a meta row is not as graphs are built with, or other programs keep data there."""
+
+
+def read_meta(graph: Store) -> Cell:
+    """The meta row of a graph.
+
+    Raises:
+      StoreError: when there is none, or it is not one that meshes can be added to.
+    """
+    row = graph.read_rows([table.META_KEY]).get(table.META_KEY, {})
+    if table.META not in row:
+        raise StoreError(f"{graph.place}: row meta: expected the graph's description, found none")
+    cell = row[table.META]
+    try:
+        _custom_data(cell.value)
+    except MetaRowError as error:
+        raise StoreError(f"{graph.place}: row meta: {error}") from None
+    return cell
+
+
+def meshes_in(value: bytes) -> dict[str, object]:
+    """What `with_meshes` has put into the value of a meta row; empty if it has put nothing there.
+
+    Raises:
+      MetaRowError: as `with_meshes` raises it.
+    """
+    begin, end = _custom_data(value)
+    within = [each for each in pickletools.genops(value) if begin < (each[2] or 0) < end]
+    told = [(each.name, argument) for each, argument, _ in within if each.name not in _UNTOLD]
+    values = [(name, argument) for name, argument in told if argument is not None or name in _CONSTANTS]
+    found = [_CONSTANTS.get(name, argument) for name, argument in values]
+    return dict(zip(map(str, found[1::2]), found[2::2], strict=True))  # behind the name ``mesh``
 
 
 def with_meshes(value: bytes, mesh: Mapping[str, object] | None) -> bytes:

@@ -6,7 +6,7 @@ Source of the rules: PyChunkedGraph's meshing (pychunkedgraph/meshing/meshgen.py
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -77,6 +77,15 @@ class Quantisation:
         return bool((np.abs(steps) < 1 << MOST_BITS).all())
 
 
+def largest_bin(resolution: Sequence[float]) -> int:
+    """The bin of layer 2, in nanometres, given the size of a voxel: vertices of marching cubes are no closer.
+
+    >>> largest_bin((8, 8, 40))
+    5
+    """
+    return math.floor(min(resolution) / math.sqrt(2))
+
+
 @dataclass(frozen=True)
 class MeshSpace:
     """Where chunks are, and the grids that follow from it.
@@ -100,8 +109,8 @@ class MeshSpace:
 
     @property
     def largest_bin(self) -> int:
-        """The bin of layer 2: marching cubes' vertices are no closer than this."""
-        return math.floor(min(self.resolution) / math.sqrt(2))
+        """The bin of layer 2."""
+        return largest_bin(self.resolution)
 
     def origin(self, layer: int, coords: Coordinates) -> Vector:
         """Where a chunk begins, in nanometres."""

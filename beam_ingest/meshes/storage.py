@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +15,9 @@ from beam_ingest.errors import FileError
 from beam_ingest.file_kind import open_regular
 from beam_ingest.files import first_line, local_path, resolve
 from beam_ingest.meshes.shards import ShardError
+
+_SHARD = re.compile(r"[0-9]+/[0-9]+-0\.shard")
+_HALF_WRITTEN = re.compile(r"[0-9]+/\.[0-9]+-0\.shard\..+")
 
 
 class Range(NamedTuple):
@@ -143,19 +146,41 @@ class MeshFolder:
         except Exception as error:
             raise FileError(f"{self.path(name)}: cannot be removed: {first_line(error)}") from error
 
-    def remove_all(self) -> None:
-        """Remove the folder, if it is there.
+    def names(self) -> Iterator[str]:
+        """Files in the folder and in those within it, in no order; none if the folder is not there.
 
         Raises:
-          FileError: when it cannot be removed.
+          FileError: when they cannot be listed.
         """
         try:
             if self._local is not None:
-                if self._local.is_dir():
-                    shutil.rmtree(self._local)
+                for folder, _, files in os.walk(self._local):
+                    within = Path(folder).relative_to(self._local)
+                    yield from (str(within / file) for file in files)
             else:
-                files = self._files()
-                files.delete(files.list())
+                yield from self._files().list()
+        except Exception as error:
+            raise FileError(f"{self.url}: cannot be listed: {first_line(error)}") from error
+
+    def remove_shards(self, only_half_written: bool = False) -> None:
+        """Remove shard files and what was to become some, and nothing else.
+
+        Args:
+          only_half_written: leave the shard files; a run that is killed leaves others on a local disk.
+
+        Raises:
+          FileError: when they cannot be removed.
+        """
+        if only_half_written and self._local is None:
+            return
+        half, whole = (pattern.fullmatch for pattern in (_HALF_WRITTEN, _SHARD))
+        found = (name for name in self.names() if half(name) or (not only_half_written and whole(name)))
+        try:
+            if self._local is not None:
+                for name in found:
+                    (self._local / name).unlink(missing_ok=True)
+            else:
+                self._files().delete(found)
         except Exception as error:
             raise FileError(f"{self.url}: cannot be removed: {first_line(error)}") from error
 

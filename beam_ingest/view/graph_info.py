@@ -16,7 +16,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.files import Folder, local_path
 from beam_ingest.format.grid import SUPERVOXEL_LAYER, ChunkGrid, Coordinates
-from beam_ingest.view.mesh_fragments import ServedMeshes, find_meshes
+from beam_ingest.view.mesh_fragments import ServedMeshes
 
 _MESH_KEYS = ("mesh", "mesh_metadata")
 API_VERSIONS = (0, 1)
@@ -62,7 +62,14 @@ class Served:
         return (x, y, z)
 
 
-def describe(graph_id: str, dataset: Dataset, grid: ChunkGrid, built: int, image: str | None) -> Served:
+def describe(
+    graph_id: str,
+    dataset: Dataset,
+    grid: ChunkGrid,
+    built: int,
+    image: str | None,
+    meshes: ServedMeshes | None,
+) -> Served:
     """What is served of a graph.
 
     Args:
@@ -71,6 +78,7 @@ def describe(graph_id: str, dataset: Dataset, grid: ChunkGrid, built: int, image
       grid: the chunk grid.
       built: timestamp of the graph's cells, microseconds.
       image: URL of the volume of images, or None.
+      meshes: the graph's meshes, or None.
 
     Raises:
       ConfigError: when the watershed has no info.
@@ -79,9 +87,10 @@ def describe(graph_id: str, dataset: Dataset, grid: ChunkGrid, built: int, image
     watershed = read_info(dataset.watershed)
     scale = watershed["scales"][0]
     x, y, z = scale.get("voxel_offset", (0, 0, 0))
-    meshes = find_meshes(dataset.watershed, grid)
-    if meshes is None:  # clients would ask for them
-        watershed = {key: value for key, value in watershed.items() if key not in _MESH_KEYS}
+    # Those of another graph, perhaps: clients would ask for them.
+    watershed = {key: value for key, value in watershed.items() if key not in _MESH_KEYS}
+    if meshes is not None:
+        watershed |= meshes.keys([each["resolution"] for each in watershed["scales"]])
     layers = range(SUPERVOXEL_LAYER, grid.root_layer + 1)
     graph = {
         "chunk_size": list(dataset.chunk_size),

@@ -17,6 +17,7 @@ from beam_ingest.stores import open_store
 from beam_ingest.view.app import make_app
 from beam_ingest.view.graph_info import Served, describe
 from beam_ingest.view.hierarchy import Hierarchy
+from beam_ingest.view.mesh_fragments import find_meshes
 
 LOCAL = "127.0.0.1"
 """The address that only programs on this machine reach."""
@@ -51,9 +52,10 @@ class GraphServer:
     ) -> None:
         with open_store(place) as store:
             manifest = read_graph(store, graph_id)
-        begun = Dataset.from_text(manifest.dataset, dataset.path)  # the file may have changed since
-        grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
-        self.served: Served = describe(graph_id, begun, grid, manifest.timestamp, dataset.image)
+            begun = Dataset.from_text(manifest.dataset, dataset.path)  # the file may have changed since
+            grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
+            meshes = find_meshes(store, begun.watershed, grid)
+        self.served: Served = describe(graph_id, begun, grid, manifest.timestamp, dataset.image, meshes)
         self.tree = Hierarchy(lambda: GraphReader(open_store(place), grid, begun), grid)
         self._socket = _listen(address, port)
         host = socket.getfqdn() if address in _ALL else address

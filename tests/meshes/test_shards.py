@@ -139,3 +139,16 @@ def test_ranges_of_a_remote_folder() -> None:
     ]
     with pytest.raises(ShardError, match="found no file"):
         folder.read([Range("2/b.shard", 0, 2)])
+
+
+def test_shard_files_of_a_remote_folder_are_removed_and_no_others() -> None:
+    folder = MeshFolder("mem://beam-ingest-removal/initial")
+    names = ["2/12-0.shard", "3/1-0.shard", "notes", "2/12-0.shard.txt"]
+    for name in names:
+        with folder.writing(name) as file:
+            file.write(b"x")
+    assert sorted(folder.names()) == sorted(names)
+    folder.remove_shards(only_half_written=True)
+    assert sorted(folder.names()) == sorted(names)
+    folder.remove_shards()
+    assert sorted(folder.names()) == ["2/12-0.shard.txt", "notes"]
