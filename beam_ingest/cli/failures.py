@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List the chunks that could not be built, and why; 1 when there are any."""
     with importing():
-        from beam_ingest.cli.place import graph_place
+        from beam_ingest.cli.place import product_place
         from beam_ingest.dataset import Dataset
         from beam_ingest.stages.failures import read_failures
         from beam_ingest.stages.manifest import read_product
@@ -29,8 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     dataset = Dataset.from_file(arguments.dataset)
     listed = 0
-    with open_store(graph_place(arguments, dataset)) as store:
-        read_product(store, arguments.graph_id)
+    place, stage = product_place(arguments, dataset)
+    with open_store(place) as store:
+        read_product(store, arguments.graph_id, stage)
         for failure in read_failures(store):
             listed += 1
             if arguments.json:  # a line each, since there may be millions

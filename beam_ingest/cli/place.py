@@ -53,10 +53,19 @@ def graph_place(arguments: argparse.Namespace, dataset: Dataset) -> str:
     Raises:
       ConfigError: when neither ``--store``, the dataset file nor the settings say where it is.
     """
-    option = place_option(arguments, dataset)
-    name = arguments.graph_id
-    found = named_cache(dataset, name, option) or named_meshes(dataset, name, option)
-    return found or store_url(dataset, arguments.graph_id, option)
+    return product_place(arguments, dataset)[0]
+
+
+def product_place(arguments: argparse.Namespace, dataset: Dataset) -> tuple[str, str]:
+    """The same, and the stage that makes what has such a name; raises as `graph_place`."""
+    option, name = place_option(arguments, dataset), arguments.graph_id
+    cache = named_cache(dataset, name, option)
+    if cache is not None:
+        return cache, "l2cache"
+    meshes = named_meshes(dataset, name, option)
+    if meshes is not None:
+        return meshes, "mesh"
+    return store_url(dataset, name, option), "graph"
 
 
 def bigtable_place(arguments: argparse.Namespace, settings: Settings) -> str:

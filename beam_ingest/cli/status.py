@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show how far each layer is built; 1 when chunks have failed."""
     with importing():
-        from beam_ingest.cli.place import graph_place
+        from beam_ingest.cli.place import product_place
         from beam_ingest.cli.progress_lines import Speed, print_progress
         from beam_ingest.dataset import Dataset
         from beam_ingest.format.grid import ChunkGrid
@@ -41,14 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
         from beam_ingest.stores import open_store
 
     dataset = Dataset.from_file(arguments.dataset)
-    place = graph_place(arguments, dataset)
+    place, stage = product_place(arguments, dataset)
     with open_store(place) as store:
         if arguments.settings and place.startswith("bigtable:") and not arguments.json:
             job = _show_job(Settings.from_file(arguments.settings), place)
             if job and not job.ended and not store.exists():
                 print("The launcher has not made the table yet")
                 return 0
-        manifest = read_product(store, arguments.graph_id)
+        manifest = read_product(store, arguments.graph_id, stage)
         # As the graph was begun: the dataset file may be another by now.
         begun = Dataset.from_text(manifest.dataset, dataset.path)
         grid = ChunkGrid(manifest.chunks, begun.layer_id_bits, begun.spatial_bits)
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             # Reading may take one part in so many of the time, from the table that is written.
             time.sleep(max(_SECONDS, _PAUSES * (time.monotonic() - begun_at)))
             print()
-            now = read_product(store, arguments.graph_id)
+            now = read_product(store, arguments.graph_id, stage)
             if now.timestamp != manifest.timestamp:  # begun from scratch: nothing of it is whole yet
                 manifest, watch = now, progress.Watch(store, grid, scope, now.top)
 

@@ -14,9 +14,12 @@ from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError
 from beam_ingest.meshes.job import MeshJob, make_mesh_job
+from beam_ingest.meshes.places import mesh_url
 from beam_ingest.meshes.verify_meshes import MeshFindings, VerifyMeshes, layer_totals
 from beam_ingest.runners.options import check_options, default_workers, is_local
+from beam_ingest.stages.manifest import read_manifest
 from beam_ingest.stages.start import check_resumable
+from beam_ingest.stores import open_store
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,12 +50,13 @@ def _finished_job(arguments: argparse.Namespace, dataset: Dataset) -> MeshJob:
       BeamIngestError: when they are not there, or not finished.
     """
     place = graph_place(arguments, dataset)
-    job = make_mesh_job(arguments.graph_id, dataset, place, test=False)
-    with job.open_store() as store:
+    with open_store(mesh_url(dataset, arguments.graph_id, place)) as store:
         if not store.exists():
             raise BeamIngestError(
-                f"{store.place}: there are no meshes of graph {job.graph}: make them with beam-ingest mesh"
+                f"{store.place}: there are no meshes of graph {arguments.graph_id}; `beam-ingest mesh` makes them"
             )
+        test = bool(read_manifest(store).options["test"])
+        job = make_mesh_job(arguments.graph_id, dataset, place, test=test)
         job = job.taken_up(check_resumable(job, store))
         if not job.is_finished(store):
             raise BeamIngestError(f"{job.title} are not finished: use --resume, then verify them")

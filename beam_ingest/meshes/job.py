@@ -64,6 +64,7 @@ class MeshJob(StageJob):
     noun: ClassVar[str] = "meshes"
     verb: ClassVar[str] = "are"
     there: ClassVar[str] = "meshes are there"
+    store_option: ClassVar[str] = ""
     rows_per_chunk: ClassVar[Mapping[int, int]] = {ATOMIC_LAYER: 3}
     option_types: ClassVar[OptionTypes] = {
         "test": bool,

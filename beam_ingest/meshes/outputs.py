@@ -69,8 +69,8 @@ def check_free(dataset: Dataset, config: MeshConfig, graph: str, replace: bool) 
         )
     if mark is not None and not replace:
         raise GraphExistsError(
-            f"{url}: meshes are there already; --resume finishes them, --overwrite makes them from scratch, "
-            f"another {SECTION}.dir keeps them"
+            f"{url}: meshes are there already; --resume finishes them, --overwrite makes them from scratch; "
+            f"with another {SECTION}.dir, --overwrite leaves these files"
         )
     try:
         for folder in (MeshFolder(dataset.watershed), MeshFolder(url)):

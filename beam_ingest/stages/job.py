@@ -71,7 +71,7 @@ class StageJob:
     there: ClassVar[str] = "a graph is there"
     """and that its table is in the way of another."""
     store_option: ClassVar[str] = "--store"
-    """The option that says where the table goes."""
+    """The option that says where the table goes; empty if that is beside another."""
     rows_per_chunk: ClassVar[Mapping[int, int]] = ROWS_PER_CHUNK
     """Rows by layer that a layer-2 chunk brings, roughly: a new table is divided by them."""
     option_types: ClassVar[OptionTypes] = {"test": bool}

@@ -220,10 +220,19 @@ def read_graph(store: Store, graph_id: str) -> Manifest:
     return manifest
 
 
-def read_product(store: Store, name: str) -> Manifest:
-    """The manifest of what a job of any stage made or began; raises as `read_graph`."""
+def read_product(store: Store, name: str, stage: str = GRAPH) -> Manifest:
+    """The manifest of what a job of any stage made or began; raises as `read_graph`.
+
+    Args:
+      store: where it is.
+      name: its name.
+      stage: what makes it, for messages, as far as that is known.
+    """
     if not store.exists():
-        raise StoreError(f"{store.place}: no graph is there; `beam-ingest graph` builds one")
+        missing = "no graph is there; `beam-ingest graph` builds one"
+        if stage != GRAPH:
+            missing = f"there is no {name}; `beam-ingest {stage}` makes it"
+        raise StoreError(f"{store.place}: {missing}")
     manifest = read_manifest(store)
     if manifest.graph_id != name:
         raise StoreError(f"{store.place}: it holds {manifest.stage} {manifest.graph_id}, not {name}")

@@ -27,9 +27,11 @@ def refuse_existing(store: Store, job: StageJob) -> None:
         return
     _check_manifest(store)
     _check_stage(store, job.stage)
+    it = "it" if job.verb == "is" else "them"
+    elsewhere = f", another {job.store_option} keeps {it}" if job.store_option else ""
     raise GraphExistsError(
-        f"{store.place}: {job.there} already; --resume finishes it, --overwrite builds it from "
-        f"scratch, another {job.store_option} keeps it"
+        f"{store.place}: {job.there} already; --resume finishes {it}, --overwrite builds {it} from "
+        f"scratch{elsewhere}"
     )
 
 

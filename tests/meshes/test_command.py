@@ -82,10 +82,22 @@ def test_servers_are_told_in_the_meta_row(small_graph: Path, small_meshes: Path)
     }
 
 
+def test_what_is_said_where_there_are_no_meshes(cli: Cli, dataset: Path) -> None:
+    for command in ("status", "failures"):
+        message = cli.refused(command, "g-mesh", dataset, status=1)
+        assert message.endswith("graph.sqlite.mesh: there is no g-mesh; `beam-ingest mesh` makes it")
+    assert "there are no meshes to resume; leave --resume out" in cli.refused(
+        "mesh", "g", dataset, "--resume"
+    )
+
+
 @pytest.mark.slow
 def test_again(cli: Cli, small_meshes: Path, tmp_path: Path) -> None:
     dataset = shutil.copytree(small_meshes.parent, tmp_path / "again") / small_meshes.name
-    assert "meshes are there already" in cli.refused("mesh", "g", dataset, status=1)
+    message = cli.refused("mesh", "g", dataset, status=1)
+    assert message.endswith(
+        "meshes are there already; --resume finishes them, --overwrite builds them from scratch"
+    )
     outcome = cli("mesh", "g", dataset, "--resume")
     assert outcome.out == "Meshes g-mesh are already complete: nothing to resume\n"
     before = shards_of(dataset)

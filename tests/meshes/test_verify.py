@@ -107,7 +107,7 @@ def test_a_shard_file_that_is_absent(cli: Cli, meshes: Path) -> None:
 
 def test_meshes_that_are_not_finished(cli: Cli, dataset: Path, meshes: Path) -> None:
     message = cli.refused("verify", "g", dataset, "--meshes", status=1)
-    assert "there are no meshes of graph g: make them with beam-ingest mesh" in message
+    assert "there are no meshes of graph g; `beam-ingest mesh` makes them" in message
     shutil.copy(dataset.parent / "graph.sqlite", meshes.parent / "graph.sqlite")  # servers know nothing
     message = cli.refused("verify", "g", meshes, "--meshes", status=1)
     assert message == "meshes g-mesh are not finished: use --resume, then verify them"
@@ -125,3 +125,9 @@ def test_open_edges() -> None:
     }
     apart = Mesh(corners[faces.reshape(-1)], np.arange(12, dtype=np.uint32).reshape(4, 3))
     assert len(open_edges(apart)[0]) == 0, "vertices at one place are one"
+
+
+def test_meshes_of_a_test_are_verified_as_far_as_they_go(cli: Cli, dataset: Path) -> None:
+    assert cli("mesh", "g", dataset, "--test").status == 0
+    outcome = cli("verify", "g", dataset, "--meshes", "--json")
+    assert (outcome.status, outcome.json["total"], outcome.json["counts"]["chunks"]) == (0, 0, 5)
