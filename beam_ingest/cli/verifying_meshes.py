@@ -53,7 +53,8 @@ def _finished_job(arguments: argparse.Namespace, dataset: Dataset) -> MeshJob:
     with open_store(mesh_url(dataset, arguments.graph_id, place)) as store:
         if not store.exists():
             raise BeamIngestError(
-                f"{store.place}: there are no meshes of graph {arguments.graph_id}; `beam-ingest mesh` makes them"
+                f"{store.place}: there are no meshes of graph {arguments.graph_id}; "
+                "`beam-ingest mesh` makes them"
             )
         test = bool(read_manifest(store).options["test"])
         job = make_mesh_job(arguments.graph_id, dataset, place, test=test)

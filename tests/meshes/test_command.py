@@ -111,21 +111,29 @@ def test_again(cli: Cli, small_meshes: Path, tmp_path: Path) -> None:
     assert shards_of(dataset) == before
 
 
+@pytest.mark.parametrize("step", ["tell_servers", "_write_meta"])
 def test_a_run_that_ended_before_servers_were_told(
-    cli: Cli, small_meshes: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, small_meshes: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def fail(job: MeshJob) -> None:
-        raise StoreError("no answer")
+    """Before the watershed's info is written, and between it and the meta row."""
+    real = getattr(MeshJob, step)
+
+    def fail(job: MeshJob, *arguments: Any) -> None:
+        if not arguments or arguments[-1] is not None:
+            raise StoreError("no answer")
+        real(job, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MeshJob, "tell_servers", fail)
+        patch.setattr(MeshJob, step, fail)
         assert "no answer" in cli.refused("mesh", "g", dataset, status=1)
     assert status(cli, dataset) == [[12, 12], [2, 2], [1, 1]]
     assert custom_data(dataset) == {}
-    assert "mesh" not in json.loads((dataset.parent / "ws/info").read_text())
+    assert ("mesh" in json.loads((dataset.parent / "ws/info").read_text())) == (step == "_write_meta")
     assert cli("mesh", "g", dataset, "--resume").status == 0
     assert custom_data(dataset).keys() == {"mesh"}
     assert shards_of(dataset) == shards_of(small_meshes)
+    infos = [(path.parent / "ws/info").read_bytes() for path in (dataset, small_meshes)]
+    assert infos[0] == infos[1]
 
 
 def test_a_test_meshes_the_chunks_at_the_centre(cli: Cli, small_meshes: Path, dataset: Path) -> None:
