@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from itertools import product
+
+import deflate
 
 from beam_ingest.arrays import Ids
 from beam_ingest.dataset import INFO_KEY, Dataset
@@ -82,8 +83,8 @@ def write_chunk(folder: Folder, extent: Extent, block: Triple, low: Triple, numb
         voxels = numbers[x, y, z]
         begin = [a + b for a, b in zip(low, at, strict=True)]
         ranges = [f"{a}-{a + n}" for a, n in zip(begin, voxels.shape, strict=True)]
-        # Level 1 is worth it, others are not; without a time, equal voxels are equal bytes.
-        packed = gzip.compress(encode_labels(voxels, ids), 1, mtime=0)
+        # Level 1 is worth it, others are not; the header has no time: equal voxels are equal bytes.
+        packed = deflate.gzip_compress(encode_labels(voxels, ids), 1)
         contents[f"{scale_key(extent)}/{'_'.join(ranges)}"] = packed
     folder.write(contents, gzipped=True)
     return sum(map(len, contents.values()))
