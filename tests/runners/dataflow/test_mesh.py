@@ -56,6 +56,7 @@ def test_meshes_in_cloud_storage_are_those_on_this_machine(
     outcome = cli("mesh", graph_id, remote)
     assert (outcome.status, outcome.errors) == (0, []), outcome
     expected, place = shards(sample), f"gs://{BUCKET}/s/ws"
+    expected["info"] = expected["info"].replace(b'"graph": "g"', f'"graph": "{graph_id}"'.encode())
     found = {url: storage.read(url) for url in storage.objects(f"{place}/meshes/")}
     assert found == {f"{place}/meshes/{name}": data for name, data in expected.items()}
     assert json.loads(storage.read(f"{place}/info"))["mesh"] == "meshes"
