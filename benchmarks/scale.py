@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beam_ingest.cli.planning import Plan, Wishes, known_prices, lines_of
+from beam_ingest.cli.plan_lines import lines_of
+from beam_ingest.cli.planning import Plan, Wishes, known_prices
 from beam_ingest.dataset import Dataset
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.ingest.job import IngestJob, make_job

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_ingest.cli.planning import lines_of
+from beam_ingest.cli.plan_lines import lines_of
 from beam_ingest.ingest.memory import group_edges
 from beam_ingest.plan.estimate import estimate
 from benchmarks.scale import MICRONS, PINKY256, measure_whole, plan_of, sample_of

@@ -111,7 +111,8 @@ def _beam_options(job: IngestJob, given: Mapping[str, Any], count: int | None) -
 
 def _show_plan(ingest: IngestJob, region: str | None) -> None:
     """What the graph will take, by a few blocks."""
-    from beam_ingest.cli.planning import Wishes, quick_plan, short_lines
+    from beam_ingest.cli.plan_lines import short_lines
+    from beam_ingest.cli.planning import Wishes, quick_plan
     from beam_ingest.plan.prices import DEFAULT_REGION
 
     try:

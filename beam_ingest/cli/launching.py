@@ -58,9 +58,9 @@ def check_table(arguments: argparse.Namespace, job: StageJob) -> None:
 
 
 class Plan:
-    """The plan that is kept with a graph: the one that was named, or one of a small sample.
+    """The plan that is kept with what is made: the one that was named, or one of a small sample.
 
-    None is made of a test, of what is resumed, of other stages, and where inputs cannot be read from here.
+    None is made of a test, of what is resumed, and where inputs cannot be read from here.
 
     Args:
       job: the job.
@@ -78,12 +78,20 @@ class Plan:
     @functools.cached_property
     def _made(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The plan, and what is shown of it."""
-        if not isinstance(self._job, IngestJob) or not self._wanted:
+        if not self._wanted:
             return self._given, []
-        from beam_ingest.cli.planning import Wishes, quick_plan, short_lines
+        from beam_ingest.cli.plan_lines import short_lines
+        from beam_ingest.cli.planning import Plan as GraphPlan
+        from beam_ingest.cli.planning import Wishes, quick_plan
+        from beam_ingest.cli.stage_planning import StagePlan, quick_stage_plan
 
+        wishes = Wishes(region=self._region)
         try:
-            plan = quick_plan(self._job, Wishes(region=self._region))
+            plan: GraphPlan | StagePlan = (
+                quick_plan(self._job, wishes)
+                if isinstance(self._job, IngestJob)
+                else quick_stage_plan(self._job, wishes)
+            )
         except BeamIngestError as error:  # which workers may not meet; `check` tells more
             return None, [f"no plan: {error}"]
         return plan.as_dict(), short_lines(plan)

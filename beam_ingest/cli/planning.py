@@ -1,4 +1,4 @@
-"""Making a plan, and showing it: for `plan`, and in short for `check` and `launch`."""
+"""Making a plan of a graph: for `plan`, and a quick one for `check` and `launch`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from beam_ingest.checks import listing
 from beam_ingest.cli.reporting import run_for_report
-from beam_ingest.cli.sizes import count_of, dollars, number_of, size
+from beam_ingest.cli.sizes import count_of
 from beam_ingest.cli.temporary import report_folder, temporary_folder
+from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, EmptyInputError
 from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.ingest.job import IngestJob
@@ -19,8 +20,8 @@ from beam_ingest.plan.measure import measure
 from beam_ingest.plan.plan_dataset import UNUSABLE, PlanDataset, PlanJob
 from beam_ingest.plan.presence import Presence
 from beam_ingest.plan.prices import DEFAULT_REGION, PriceList, price_list
-from beam_ingest.plan.ranges import Range
 from beam_ingest.plan.regions import choose
+from beam_ingest.plan.samplers import GraphSampler, listed_kind
 from beam_ingest.runners.options import is_local
 
 QUICK_BLOCKS, QUICK_RAW_BLOCKS = 8, 2
@@ -34,6 +35,7 @@ class Wishes(NamedTuple):
 
     Attributes:
       nodes: sizes of the Bigtable cluster.
+      workers: numbers of workers, of stages that write files.
       machine_type: of the workers; None for the smallest that does.
       hours: the longest that it may take.
       region: whose prices are taken.
@@ -41,6 +43,7 @@ class Wishes(NamedTuple):
     """
 
     nodes: Sequence[int] = NODES
+    workers: Sequence[int] | None = None
     machine_type: str | None = None
     hours: float | None = None
     region: str = DEFAULT_REGION
@@ -83,6 +86,7 @@ class Plan(NamedTuple):
             for layer, each in self.found.layers.items()
         ]
         head = {
+            "stage": self.job.stage,
             "dataset": self.job.dataset.path,
             "raw": self.job.raw,
             "grid": self.job.grid.chunks,
@@ -112,33 +116,32 @@ def make_plan(
       EmptyInputError: when there is nothing to build from.
     """
     with temporary_folder(is_local(options)):
-        plan = PlanJob(job, blocks, report_folder(options, "plan"))
-        findings = run_for_report(
-            "Plan", PlanDataset(plan), PlanFindings, plan.report, options, {ATOMIC_LAYER: None}
-        )
-    return plan_of(plan, findings, wishes, prices)
-
-
-def plan_of(plan: PlanJob, findings: PlanFindings, wishes: Wishes, prices: PriceList | None) -> Plan:
-    """The plan that the findings of its run amount to; raises as `make_plan`."""
-    job = plan.ingest
-    kinds = listing.file_kinds(job.dataset, job.grid, job.raw)[:1]
-    listing.conclude(kinds, job.dataset.chunk_size, findings)
-    for kind in _FATAL:
-        if kind in findings.problems:
-            tally = findings.problems[kind]
-            more = f" (and {count_of(tally.count - 1, 'more')})" if tally.count > 1 else ""
-            raise BeamIngestError(
-                f"no plan: {tally.examples[0].line}{more}; beam-ingest check {job.dataset.path} lists all"
-            )
+        plan = PlanJob(GraphSampler(job, blocks), report_folder(options, "plan"))
+        findings = run_plan(plan, job.dataset, options)
     presence = plan.presence(findings)
     found = estimate(presence, findings.samples)
     if not found.supervoxels.expected:
         raise EmptyInputError(f"no plan: {job.dataset.path}: no chunk of the sample has a supervoxel")
     made = bill(job, found, prices, wishes.nodes, wishes.machine_type, wishes.hours)
     present = presence.chunks if findings.present else None
-    note = "" if prices else _no_prices(wishes)
-    return Plan(job, found, made, present, len(findings.samples), note)
+    return Plan(job, found, made, present, len(findings.samples), note_on(prices, wishes))
+
+
+def run_plan(plan: PlanJob, dataset: Dataset, options: Mapping[str, Any]) -> PlanFindings:
+    """The findings of a plan's run; raises as `make_plan`."""
+    totals = {ATOMIC_LAYER: None}
+    findings = run_for_report("Plan", PlanDataset(plan), PlanFindings, plan.report, options, totals)
+    kind = listed_kind(plan.sampler)
+    if kind is not None:
+        listing.conclude([kind], dataset.chunk_size, findings)
+    for problem in _FATAL:
+        if problem in findings.problems:
+            tally = findings.problems[problem]
+            more = f" (and {count_of(tally.count - 1, 'more')})" if tally.count > 1 else ""
+            raise BeamIngestError(
+                f"no plan: {tally.examples[0].line}{more}; beam-ingest check {dataset.path} lists all"
+            )
+    return findings
 
 
 def quick_plan(job: IngestJob, wishes: Wishes) -> Plan:
@@ -155,11 +158,12 @@ def quick_plan(job: IngestJob, wishes: Wishes) -> Plan:
         raise EmptyInputError(f"{job.dataset.path}: no chunk of the sample has a supervoxel")
     prices = known_prices(wishes)
     made = bill(job, found, prices, wishes.nodes, wishes.machine_type, wishes.hours)
-    return Plan(job, found, made, None, len(samples), "" if prices else _no_prices(wishes))
+    return Plan(job, found, made, None, len(samples), note_on(prices, wishes))
 
 
-def _no_prices(wishes: Wishes) -> str:
-    return f"no prices of {wishes.region} are known: --prices FILE gives them"
+def note_on(prices: PriceList | None, wishes: Wishes) -> str:
+    """Why no money is shown, if none is."""
+    return "" if prices else f"no prices of {wishes.region} are known: --prices FILE gives them"
 
 
 def known_prices(wishes: Wishes) -> PriceList | None:
@@ -174,95 +178,3 @@ def known_prices(wishes: Wishes) -> PriceList | None:
         if wishes.prices is not None:
             raise
         return None
-
-
-def short_lines(plan: Plan) -> list[str]:
-    """A plan in a few lines."""
-    of, best = plan.bill.estimates, plan.bill.best or plan.bill.options[-1]
-    lines = [
-        f"plan: {number(of['rows'])} rows, {between(of['table_bytes'], size)}, "
-        f"{number(of['vcpu_hours'])} vCPU hours"
-    ]
-    money = "" if best.dollars is None else f", {between(best.dollars, dollars)} ({dated(plan)})"
-    lines.append(f"  with {best.nodes} Bigtable nodes {between(best.hours, hours)}{money}")
-    lines.append(f"  `beam-ingest plan {plan.job.dataset.path}` compares sizes of the cluster")
-    return lines
-
-
-def lines_of(plan: Plan) -> list[str]:
-    """All of a plan for people."""
-    job, found, made = plan.job, plan.found, plan.bill
-    total = job.grid.chunk_count(ATOMIC_LAYER)
-    there = "which have files is not known" if plan.present is None else f"{plan.present:,} have files"
-    how = (
-        "all were built"
-        if found.exact
-        else f"{found.sampled:,} were built, in {count_of(plan.regions, 'region')}"
-    )
-    grid = "x".join(map(str, job.grid.chunks))
-    lines = [f"grid: {grid} = {total:,} chunks, {job.grid.layer_count} layers; {there}; {how}", ""]
-    shows = {"table_bytes": size, "storage_bytes": size, "read_bytes": size, "shuffled_bytes": size}
-    lines.append(f"{'':<20}{'expected':>14}   range")
-    for name, value in made.estimates.items():
-        show = shows.get(name, number_of)
-        lines.append(f"{name.replace('_', ' '):<20}{show(value.expected):>14}   {spread(value, show)}")
-    lines += [
-        "",
-        f"{'layer':<7}{'chunks':>12}{'nodes':>12}{'edges':>12}{'edges/face':>12}{'largest':>12}{'memory':>10}",
-    ]
-    for layer, each in found.layers.items():
-        density = "" if each.density is None else f"{each.density.expected:.2f}{'' if each.measured else '*'}"
-        numbers = (each.nodes.expected, each.edges.expected)
-        lines.append(
-            f"{layer:<7}{each.chunks:>12,}{number_of(numbers[0]):>12}{number_of(numbers[1]):>12}{density:>12}"
-            f"{number_of(each.largest.expected):>12}{size(made.worker_memory[layer]):>10}"
-        )
-    if found.fit is not None:
-        a, b = found.fit
-        lines.append(f"* fitted: {a:.2f} + {b:.2f} / chunks along an axis of a chunk of the layer below")
-    lines += [
-        "",
-        f"machine type {made.machine_type}",
-        f"{'nodes':>7}{'workers':>10}{'hours':>10}{'range':>16}   cost",
-    ]
-    for option in made.options:
-        cost = "" if option.dollars is None else between(option.dollars, dollars)
-        mark = "  <- cheapest in time" if option is made.best else ""
-        lines.append(
-            f"{option.nodes:>7}{option.workers:>10}{hours(option.hours.expected, False):>10}"
-            f"{spread(option.hours, lambda value: hours(value, False)):>16}   {cost}{mark}"
-        )
-    if made.best is None:
-        lines.append("no size of the cluster is fast enough; --nodes compares others")
-    lines.append(plan.note or f"{dated(plan)}, with a month of storage of the table")
-    lines += ["", "sources:", *(f"  {name}: {text}" for name, text in made.sources.items())]
-    return lines
-
-
-def dated(plan: Plan) -> str:
-    """Which prices these are."""
-    prices = plan.bill.prices
-    return "" if prices is None else f"list prices of {prices.region} of {prices.day}"
-
-
-def number(value: Range) -> str:
-    """An estimated number in short."""
-    return between(value, number_of)
-
-
-def between(value: Range, show: Any) -> str:
-    """What is expected, and its range if it has one."""
-    if show(value.low) == show(value.high):
-        return str(show(value.expected))
-    return f"{show(value.expected)} ({spread(value, show)})"
-
-
-def spread(value: Range, show: Any) -> str:
-    """The range alone."""
-    return f"{show(value.low)} to {show(value.high)}"
-
-
-def hours(value: float, unit: bool = True) -> str:
-    """Hours for people."""
-    text = f"{value:.1f}" if value < 100 else f"{value:,.0f}"
-    return f"{text} hours" if unit else text

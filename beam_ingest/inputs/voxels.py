@@ -11,6 +11,7 @@ from beam_ingest.arrays import Ids
 from beam_ingest.errors import ConfigError, InputError
 from beam_ingest.files import FileError, Folder, first_line
 from beam_ingest.format.grid import Coordinates, chunk_name
+from beam_ingest.inputs.stored_voxels import Stored, stored_size
 from beam_ingest.inputs.watershed import UndecodableError
 
 Triple: TypeAlias = tuple[int, int, int]
@@ -85,6 +86,18 @@ class WatershedVoxels:
             )
         return _triple(n // f for n, f in zip(chunk_size, self.factor, strict=True))
 
+    def stored(self, low: npt.ArrayLike, shape: npt.ArrayLike) -> Stored:
+        """How a box, as of `read`, is stored; raises FileError when that cannot be asked."""
+        first, last = self._bounds(low, shape)
+        return stored_size(self._volume, first + self.offset, last + self.offset)
+
+    def _bounds(
+        self, low: npt.ArrayLike, shape: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The part of a box that is in the volume."""
+        begin = np.asarray(low, np.int64)
+        return np.maximum(begin, 0), np.minimum(begin + np.asarray(shape, np.int64), self.size)
+
     def read(self, chunk: Coordinates, low: npt.ArrayLike, shape: npt.ArrayLike) -> Voxels:
         """The voxels of a box; outside the volume they are background.
 
@@ -102,7 +115,7 @@ class WatershedVoxels:
         from cloudvolume.exceptions import EmptyVolumeException
 
         begin, extent = np.asarray(low, np.int64), np.asarray(shape, np.int64)
-        first, last = np.maximum(begin, 0), np.minimum(begin + extent, self.size)
+        first, last = self._bounds(low, shape)
         if (first >= last).any():
             return Voxels(np.zeros(extent, np.uint64, order="F"), True)
         box = Bbox(first + self.offset, last + self.offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beam_ingest.arrays import Ids
 from beam_ingest.errors import InputError
 from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates, chunk_name
 from beam_ingest.format.table import Cells
@@ -46,7 +47,21 @@ def cache_chunk(
       InputError: when voxels of the chunk are missing or cannot be read.
       StoreError: when the graph cannot be read.
     """
-    supervoxels, parents = read_chunk_nodes(graph, job.grid, coords)
+    return cache_nodes(job, watershed, coords, *read_chunk_nodes(graph, job.grid, coords))
+
+
+def cache_nodes(
+    job: L2CacheJob, watershed: WatershedVoxels, coords: Coordinates, supervoxels: Ids, parents: Ids
+) -> CachedChunk:
+    """Compute the rows of a chunk whose nodes are known; the further arguments as of `cache_chunk`.
+
+    Args:
+      supervoxels: of the chunk, ascending, shape (n,), uint64.
+      parents: the node of each, shape (n,), uint64.
+
+    Raises:
+      InputError: when voxels of the chunk are missing or cannot be read.
+    """
     if not supervoxels.size:  # an empty chunk is done without looking at voxels
         return CachedChunk([], Counts())
     voxels = watershed.read(coords, [c * n for c, n in zip(coords, job.shape, strict=True)], job.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -117,11 +117,28 @@ def make_l2cache_job(
       ConfigError: when the section or the volume is not as it should be.
       StoreError: when the graph is not there, not complete, edited, or another dataset's.
     """
+    job = l2cache_job(graph_id, dataset, graph_store, cache_store, test=test)
+    with open_store(graph_store) as store:
+        manifest = read_finished_graph(store, graph_id, dataset, job.grid, test)
+    return replace(job, graph_built=_moment(manifest.timestamp))
+
+
+def l2cache_job(
+    graph_id: str,
+    dataset: Dataset,
+    graph_store: str,
+    cache_store: str | None = None,
+    *,
+    test: bool = False,
+) -> L2CacheJob:
+    """The job of `make_l2cache_job` for a graph that is not looked at, and need not be there yet.
+
+    Raises:
+      ConfigError: when the section or the volume is not as it should be.
+    """
     place = cache_url(dataset, graph_id, graph_store, cache_store)
     grid = chunk_grid(dataset, read_watershed(dataset.watershed))
     watershed = WatershedVoxels(dataset.watershed, dataset.cv_mip)
-    with open_store(graph_store) as store:
-        manifest = read_finished_graph(store, graph_id, dataset, grid, test)
     return L2CacheJob(
         graph_id=cache_name(dataset),
         dataset=dataset,
@@ -131,7 +148,7 @@ def make_l2cache_job(
         test=test,
         graph=graph_id,
         graph_store=graph_store,
-        graph_built=_moment(manifest.timestamp),
+        graph_built="",
         cv_path=dataset.stage_section(SECTION).text("cv_path"),
         shape=watershed.chunk_size(dataset.chunk_size),
     )

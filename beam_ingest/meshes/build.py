@@ -73,6 +73,8 @@ class MeshBuilder:
       watershed: URL of the volume.
       config: how it is meshed.
       chunk_size: voxels of a chunk at mip 0.
+      folder: URL of the folder that shard files go to, if not that of the configuration.
+      most: voxels along x, y and z of a chunk of layer 2 that are meshed at the most, of a sample.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class MeshBuilder:
         watershed: str,
         config: MeshConfig,
         chunk_size: tuple[int, int, int],
+        folder: str | None = None,
+        most: tuple[int, int, int] | None = None,
     ) -> None:
         self._store = store
         self._graph = GraphReader(store, grid)
@@ -91,7 +95,8 @@ class MeshBuilder:
         self._watershed = watershed
         self.voxels = WatershedVoxels(watershed, config.mip)
         self.space = mesh_space(self.voxels, chunk_size)
-        url = initial_folder(watershed, config)
+        self._most = most or self.space.block
+        url = folder or initial_folder(watershed, config)
         self._folder = MeshFolder(url)
         self._meshes = MeshReader(url, grid, config.minishard_bits)
 
@@ -140,7 +145,7 @@ class MeshBuilder:
     def _atomic(self, coords: Coordinates, count: _Count) -> Iterator[tuple[int, bytes]]:
         space = self.space
         low = np.array(coords) * space.block
-        shape = np.minimum(low + space.block + 1, self.voxels.size) - low
+        shape = np.minimum(low + np.minimum(space.block, self._most) + 1, self.voxels.size) - low
         voxels = self.voxels.read(coords, low, shape)
         count.unstored = int(not voxels.stored)
         box = Box.of(voxels.ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, ClassVar
 
@@ -222,6 +222,20 @@ def make_mesh_job(graph_id: str, dataset: Dataset, graph_store: str, *, test: bo
       ConfigError: when the section or the volume is not as it should be.
       StoreError: when the graph is not there, not complete, edited, or another dataset's.
     """
+    job = mesh_job(graph_id, dataset, graph_store, test=test)
+    with open_store(graph_store) as store:
+        manifest = read_finished_graph(store, graph_id, dataset, job.grid, test)
+        read_meta(store)
+    built = datetime.fromtimestamp(manifest.timestamp / 1_000_000, timezone.utc)
+    return replace(job, graph_built=built.isoformat(timespec="milliseconds"))
+
+
+def mesh_job(graph_id: str, dataset: Dataset, graph_store: str, *, test: bool = False) -> MeshJob:
+    """The job of `make_mesh_job` for a graph that is not looked at, and need not be there yet.
+
+    Raises:
+      ConfigError: when the section or the volume is not as it should be.
+    """
     grid = chunk_grid(dataset, read_watershed(dataset.watershed))
     config = read_config(dataset, grid)
     watershed = WatershedVoxels(dataset.watershed, config.mip)
@@ -232,10 +246,6 @@ def make_mesh_job(graph_id: str, dataset: Dataset, graph_store: str, *, test: bo
             f"{dataset.path}: mesh_config.max_layer: expected a layer whose chunks take up to "
             f"{MOST_BITS} bits an axis, found {config.max_layer}, of {bits} bits"
         )
-    with open_store(graph_store) as store:
-        manifest = read_finished_graph(store, graph_id, dataset, grid, test)
-        read_meta(store)
-    built = datetime.fromtimestamp(manifest.timestamp / 1_000_000, timezone.utc)
     return MeshJob(
         graph_id=mesh_name(graph_id),
         dataset=dataset,
@@ -245,7 +255,7 @@ def make_mesh_job(graph_id: str, dataset: Dataset, graph_store: str, *, test: bo
         test=test,
         graph=graph_id,
         graph_store=graph_store,
-        graph_built=built.isoformat(timespec="milliseconds"),
+        graph_built="",
         config=config,
         space=space,
         size=watershed.size,

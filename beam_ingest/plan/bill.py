@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from beam_ingest.format.grid import ATOMIC_LAYER
+from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.ingest.memory import PEAK_BYTES_PER_EDGE, PEAK_BYTES_PER_SUPERVOXEL
 from beam_ingest.plan.estimate import Estimate
@@ -46,7 +46,7 @@ _SOURCES = {
     "(https://cloud.google.com/bigtable/docs/performance)",
     "storage_bytes": "the sample's cells, compressed with zstd; Bigtable's own compression is not "
     "documented, and may be nothing at all",
-    "memory": f"{PEAK_BYTES_PER_EDGE} bytes an edge, {PEAK_BYTES_PER_SUPERVOXEL} bytes a supervoxel "
+    "memory": f"{PEAK_BYTES_PER_EDGE} bytes for each edge, {PEAK_BYTES_PER_SUPERVOXEL} for each supervoxel "
     "(docs/scale.md)",
     "shuffled_bytes": f"compressed messages of the sample; Dataflow counts them {SHUFFLE_PASSES:.0f} times",
     "hours": f"the longer of computing and writing, and {START_HOURS} hours for workers to start and end",
@@ -59,7 +59,7 @@ class Option:
     """A size of the Bigtable cluster, and what a graph takes with it.
 
     Attributes:
-      nodes: Bigtable nodes.
+      nodes: Bigtable nodes; 0 of a stage that writes files.
       workers: Dataflow workers, at the most.
       hours: how long it takes.
       dollars: what it costs, a month of storage included; None without prices.
@@ -80,9 +80,11 @@ class Bill:
       machine_type: of the workers.
       worker_memory: bytes of a worker's memory that its largest bundles may fill at once, by layer.
       options: sizes of the cluster, ascending.
-      best: the option to take: the cheapest in time; None when no size is fast enough.
+      best: the option to take: the cheapest that is fast enough; None when none is.
       prices: the price list; None without one.
       sources: where constants are from, by figure.
+      by_nodes: whether options differ in their Bigtable nodes, or in their workers alone.
+      vcpu_hours_by_layer: of stages that are measured layer by layer.
     """
 
     estimates: dict[str, Range]
@@ -92,6 +94,8 @@ class Bill:
     best: Option | None
     prices: PriceList | None
     sources: dict[str, str]
+    by_nodes: bool = True
+    vcpu_hours_by_layer: Mapping[int, Range] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -100,14 +104,15 @@ class Bill:
             "machine_type": self.machine_type,
             "clusters": [
                 {
-                    "nodes": option.nodes,
+                    "nodes": option.nodes if self.by_nodes else None,
                     "workers": option.workers,
                     "hours": option.hours.as_dict(),
                     "dollars": None if option.dollars is None else option.dollars.as_dict(),
                 }
                 for option in self.options
             ],
-            "suggested_nodes": None if self.best is None else self.best.nodes,
+            "suggested_nodes": None if self.best is None or not self.by_nodes else self.best.nodes,
+            "suggested_workers": None if self.best is None else self.best.workers,
             "prices": None if self.prices is None else self.prices.as_dict(),
             "sources": self.sources,
         }
@@ -137,15 +142,19 @@ def bill(
         * (PEAK_BYTES_PER_SUPERVOXEL if layer == ATOMIC_LAYER else PEAK_BYTES_PER_EDGE)
         for layer, each in found.layers.items()
     }
-    chosen = machine_type or _smallest(job, memory)
+    chosen = machine_type or smallest_machine(job.grid, memory)
     needed = {
         layer: each * min(job.grid.chunk_count(layer), Workers.of(chosen, WORKER_THREADS).bundles)
         for layer, each in memory.items()
     }
     options = [_option(job, estimates, prices, chosen, count) for count in sorted(set(nodes))]
+    return Bill(estimates, chosen, needed, options, best_option(options, hours), prices, _SOURCES)
+
+
+def best_option(options: Sequence[Option], hours: float | None) -> Option | None:
+    """The cheapest option that takes no more than so many hours; of options without prices the fastest."""
     fast = [option for option in options if hours is None or option.hours.expected <= hours]
-    best = min(fast, key=lambda option: (option.dollars or option.hours).expected, default=None)
-    return Bill(estimates, chosen, needed, options, best, prices, _SOURCES)
+    return min(fast, key=lambda option: (option.dollars or option.hours).expected, default=None)
 
 
 def _estimates(job: IngestJob, found: Estimate) -> dict[str, Range]:
@@ -190,11 +199,16 @@ def _files(job: IngestJob) -> int:
     return 3 * chunks + sum(blocks)
 
 
-def _smallest(job: IngestJob, memory: dict[int, float]) -> str:
-    """The smallest type of machine that holds as many of the largest groups as it builds at once."""
+def smallest_machine(grid: ChunkGrid, memory: Mapping[int, float]) -> str:
+    """The smallest type of machine that holds as many of the largest chunks as it builds at once.
+
+    Args:
+      grid: the chunk grid.
+      memory: bytes that the largest chunk takes, by layer.
+    """
     for machine_type in _MACHINE_TYPES:
         workers = Workers.of(machine_type, WORKER_THREADS)
-        most = max(each * min(job.grid.chunk_count(n), workers.bundles) for n, each in memory.items())
+        most = max(each * min(grid.chunk_count(n), workers.bundles) for n, each in memory.items())
         if most <= workers.nbytes / 2:  # the rest is for everything else
             return machine_type
     return _MACHINE_TYPES[-1]

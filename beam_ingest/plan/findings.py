@@ -10,6 +10,7 @@ import numpy as np
 from beam_ingest.checks import findings
 from beam_ingest.checks.listing import FileKind, columns
 from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Mask
+from beam_ingest.plan.amounts import Amounts, StageSample
 from beam_ingest.plan.measure import LayerSample, RegionSample
 from beam_ingest.plan.presence import Presence, decode_bits, encode_bits
 from beam_ingest.plan.regions import Region
@@ -24,11 +25,13 @@ class PlanFindings(findings.Findings):
 
     Attributes:
       present: by part of a listing, which of its chunks have files, as `encode_bits` has it.
-      samples: what regions came to.
+      samples: what regions of a graph came to.
+      parts: what parts of the sample of another stage came to.
     """
 
     present: dict[str, str] = field(default_factory=dict)
     samples: list[RegionSample] = field(default_factory=list)
+    parts: list[StageSample] = field(default_factory=list)
 
     def list(self, part: str, there: Mask) -> None:
         """Note which chunks of a part have files."""
@@ -59,18 +62,29 @@ class PlanFindings(findings.Findings):
         super().merge(other)
         self.present |= other.present
         self.samples = sorted([*self.samples, *other.samples], key=lambda sample: sample.region)
+        self.parts = sorted([*self.parts, *other.parts], key=lambda part: part.region)
 
     def _unprinted(self) -> dict[str, Any]:
         samples = [asdict(sample) for sample in self.samples]
-        return super()._unprinted() | {"present": dict(sorted(self.present.items())), "samples": samples}
+        parts = [asdict(part) for part in self.parts]
+        there = dict(sorted(self.present.items()))
+        return super()._unprinted() | {"present": there, "samples": samples, "parts": parts}
 
     @classmethod
     def _others(cls, content: dict[str, Any]) -> dict[str, Any]:
         samples = [_sample(each) for each in content["samples"]]
-        return super()._others(content) | {"present": content["present"], "samples": samples}
+        parts = [_part(each) for each in content["parts"]]
+        others = {"present": content["present"], "samples": samples, "parts": parts}
+        return super()._others(content) | others
 
 
 def _sample(content: dict[str, Any]) -> RegionSample:
     layer, coords = content["region"]
     layers = {int(each): LayerSample(**numbers) for each, numbers in content["layers"].items()}
     return RegionSample(Region(layer, tuple(coords)), layers, LayerSample(**content["around"]))
+
+
+def _part(content: dict[str, Any]) -> StageSample:
+    layer, coords = content["region"]
+    layers = {int(each): Amounts(**numbers) for each, numbers in content["layers"].items()}
+    return StageSample(Region(layer, tuple(coords)), content["whole"], layers)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from beam_ingest.arrays import components as connected
 from beam_ingest.arrays import find
 from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, Coordinates, Ids, as_coordinates, chunk_name
+from beam_ingest.format import table
+from beam_ingest.format.grid import (
+    ATOMIC_LAYER,
+    ChunkGrid,
+    Coordinates,
+    Ids,
+    as_coordinates,
+    chunk_name,
+)
 from beam_ingest.format.table import Cells
 from beam_ingest.ingest.build import Builder
 from beam_ingest.ingest.job import IngestJob
@@ -80,23 +89,30 @@ class RegionSample:
     around: LayerSample = field(default_factory=LayerSample)
 
 
-def measure(job: IngestJob, region: Region) -> RegionSample:
+def measure(job: IngestJob, region: Region, keep: Callable[[Cells], object] | None = None) -> RegionSample:
     """Build a region.
+
+    Args:
+      job: the job that would build the graph.
+      region: a chunk of layer 3 or above.
+      keep: is given the cells of the region and of what is around it, as a stage may read them that follows
+        the graph. Nodes of the region's layer that cohere outside it have a parent one layer above.
 
     Raises:
       InputError: when a file cannot be right.
       FileError: when one cannot be read.
     """
-    return _Measuring(job, region).run()
+    return _Measuring(job, region, keep).run()
 
 
 class _Measuring:
-    def __init__(self, job: IngestJob, region: Region) -> None:
+    def __init__(self, job: IngestJob, region: Region, keep: Callable[[Cells], object] | None) -> None:
         self._job = job
         self._grid = job.grid
         self._builder = Builder(job)
         self._found = RegionSample(region, {ATOMIC_LAYER: LayerSample()})
         self._messages: dict[int, list[Message]] = defaultdict(list)
+        self._keep = keep
 
     def run(self) -> RegionSample:
         region, grid = self._found.region, self._grid
@@ -170,19 +186,23 @@ class _Measuring:
         sample.chunks += 1
         sample.edges += message.own.size
         sample.largest = max(sample.largest, message.own.size)
-        if root:  # its components are roots
-            roots = np.arange(1, count + 1, dtype=np.uint64)
+        if root:  # its components are roots, whose ids may be any
+            roots = np.uint64(chunk_id + 1) + np.arange(count, dtype=np.uint64)
             cells = [*cells, *hierarchy_cells(roots, chunk.children, chunk.child_offsets)]
             self._count(sample, count, count, cells)
             return
         self._count(sample, count, count + (1 if count else 0), cells)
         sample.roots += int(chunk.dropped.size)
+        if self._keep is not None and layer == region.layer:
+            self._keep(_outer_parents(grid, chunk_id, chunk.state))
         packed = [(grid.ancestor(chunk_id, layer + 1), data) for data in pack(chunk_id, False, chunk.state)]
         for target, halo in chunk.halos:
             packed += [(target, data) for data in pack(chunk_id, True, halo)]
         self._send(packed, sample)
 
     def _count(self, sample: LayerSample, nodes: int, rows: int, cells: Cells) -> None:
+        if self._keep is not None:
+            self._keep(cells)
         sample.nodes += nodes
         sample.rows += rows
         sample.cells += sum(column.keys.size for column in cells)
@@ -211,6 +231,16 @@ class _Measuring:
         child = own >> (region.layer - 1 - layer)
         apart = np.maximum(np.array(region.coords) * 2 - child, child - np.array(region.coords) * 2 - 1)
         return int(np.maximum(apart, 0).sum()) <= 1
+
+
+def _outer_parents(grid: ChunkGrid, chunk_id: int, state: Message) -> Cells:
+    """Parents, one layer above a chunk, of its nodes and those around it that edges across its faces join."""
+    nodes, ends = np.unique(np.concatenate([state.own, state.partner]), return_inverse=True)
+    own, partner = np.split(ends.reshape(-1).astype(np.int64), 2)
+    above = grid.ancestor(chunk_id, grid.layer_of(chunk_id) + 1)
+    parents = np.uint64(above + 1) + connected(nodes.size, own, partner).astype(np.uint64)
+    known = grid.layers(nodes) >= ATOMIC_LAYER
+    return [table.fixed(table.PARENT, table.node_keys(nodes[known]), table.encode_ids(parents[known]))]
 
 
 def _named(message: Message) -> Message:

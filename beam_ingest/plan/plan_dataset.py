@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from beam_ingest.checks.findings import Case
-from beam_ingest.checks.listing import file_kinds, list_part, parts
+from beam_ingest.checks.listing import list_part, parts
 from beam_ingest.errors import InputError
-from beam_ingest.files import Folder
 from beam_ingest.format.grid import ATOMIC_LAYER
-from beam_ingest.ingest.job import IngestJob
 from beam_ingest.plan.findings import PlanFindings
-from beam_ingest.plan.measure import measure
 from beam_ingest.plan.presence import Presence
-from beam_ingest.plan.regions import Region, choose
+from beam_ingest.plan.regions import Region
+from beam_ingest.plan.samplers import Sampler, listed_kind, presence_of
 from beam_ingest.stages.report import WriteReport
 from beam_ingest.stages.ticks import add_done
 from beam_ingest.stages.typed import merging
@@ -31,19 +29,16 @@ class PlanJob:
     """One plan; travels to the workers with every transform.
 
     Attributes:
-      ingest: the job that would build the graph.
-      blocks: how many blocks are built, besides what is around them.
+      sampler: chooses what is built, and measures it.
       report: URL of the folder that the findings go to.
     """
 
-    ingest: IngestJob
-    blocks: int
+    sampler: Sampler
     report: str
 
     def presence(self, findings: PlanFindings) -> Presence:
-        """The chunks that have files, by what was listed."""
-        kind = file_kinds(self.ingest.dataset, self.ingest.grid, self.ingest.raw)[0]
-        return findings.presence(self.ingest.grid, kind, self.ingest.raw)
+        """The chunks that hold anything, by what was listed."""
+        return presence_of(self.sampler, findings)
 
 
 class PlanDataset(beam.PTransform):  # type: ignore[misc]
@@ -81,17 +76,17 @@ class PlanDataset(beam.PTransform):  # type: ignore[misc]
 
 
 def _parts(_: bytes, job: PlanJob) -> Iterator[str]:
-    folder = job.ingest.dataset.agglomeration if job.ingest.raw else job.ingest.dataset.edges
-    yield from parts(Folder(str(folder)), job.ingest.grid)
+    kind = listed_kind(job.sampler)
+    yield from [""] if kind is None else parts(kind.folder, job.sampler.grid)
 
 
 def _list(part: str, job: PlanJob) -> bytes:
     """Names of one kind of files: the one that each chunk with supervoxels has."""
-    findings = PlanFindings()
-    kinds = file_kinds(job.ingest.dataset, job.ingest.grid, job.ingest.raw)[:1]
-    (there,) = list_part(kinds, part, findings)
-    if there is not None:
-        findings.list(part, there)
+    findings, kind = PlanFindings(), listed_kind(job.sampler)
+    if kind is not None:
+        (there,) = list_part([kind], part, findings)
+        if there is not None:
+            findings.list(part, there)
     return findings.encode()
 
 
@@ -103,7 +98,7 @@ def _merge(encoded: Iterable[bytes]) -> bytes:
 
 
 def _choose(_: bytes, job: PlanJob, listed: bytes) -> Iterator[bytes]:
-    for layer, coords in choose(job.presence(PlanFindings.decode(listed)), job.blocks):
+    for layer, coords in job.sampler.choose(job.presence(PlanFindings.decode(listed))):
         yield " ".join(map(str, (layer, *coords))).encode()
 
 
@@ -111,11 +106,11 @@ def _measure(name: bytes, job: PlanJob) -> bytes:
     layer, x, y, z = map(int, name.split())
     findings = PlanFindings()
     try:
-        sample = measure(job.ingest, Region(layer, (x, y, z)))
+        done = job.sampler.measure(Region(layer, (x, y, z)), findings)
     except InputError as error:
+        findings = PlanFindings()
         cases = [Case.of(each) for each in (error, *error.others)]
         findings.problem(UNUSABLE, *cases, count=len(cases))
         return findings.encode()
-    findings.samples.append(sample)
-    add_done(job.report, ATOMIC_LAYER, sample.layers[ATOMIC_LAYER].chunks + sample.around.chunks)
+    add_done(job.report, ATOMIC_LAYER, done)
     return findings.encode()

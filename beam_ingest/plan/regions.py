@@ -17,7 +17,7 @@ _CLUSTER_SHARE = 3
 
 
 class Region(NamedTuple):
-    """A chunk of layer 3 or above that is built from its layer-2 chunks; around it, those that touch it.
+    """A chunk that is built from its layer-2 chunks; around it, of layer 3 or above, those that touch it.
 
     Attributes:
       layer: its layer.
@@ -50,8 +50,8 @@ def choose(presence: Presence, blocks: int) -> list[Region]:
     for region in regions:
         inside |= (there >> (region.layer - BLOCK_LAYER) == region.coords).all(axis=1)
     free = there[~inside]
-    spread = free[_spread(len(free), blocks - taken)]
-    return regions + [Region(BLOCK_LAYER, coords) for coords in as_coordinates(spread)]
+    others = free[spread(len(free), blocks - taken)]
+    return regions + [Region(BLOCK_LAYER, coords) for coords in as_coordinates(others)]
 
 
 def _clusters(presence: Presence, there: Coords, layer: int, blocks: int) -> list[Coordinates]:
@@ -59,10 +59,10 @@ def _clusters(presence: Presence, there: Coords, layer: int, blocks: int) -> lis
     parents, count = np.unique(there >> (layer - BLOCK_LAYER), axis=0, return_counts=True)
     parents = parents[count == count.max()]
     most = max(1, blocks // _CLUSTER_SHARE // 8 ** (layer - BLOCK_LAYER))
-    return as_coordinates(parents[_spread(len(parents), most)])
+    return as_coordinates(parents[spread(len(parents), most)])
 
 
-def _spread(total: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def spread(total: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """`count` of the numbers 0..total-1, or all, spread evenly by steps near the golden section."""
     stride = max(1, round(total * _GOLDEN))
     while math.gcd(stride, max(total, 1)) > 1:

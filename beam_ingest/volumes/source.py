@@ -12,12 +12,15 @@ from beam_ingest.dataset import Dataset, Volumes
 from beam_ingest.errors import ConfigError, InputError
 from beam_ingest.files import first_line
 from beam_ingest.format.grid import Coordinates, chunk_name
+from beam_ingest.inputs.stored_voxels import Stored, stored_size
 from beam_ingest.inputs.voxels import unreadable_voxels
 from beam_ingest.volumes.array_formats import AbsentBlockError, ArrayVolume, array_format
 from beam_ingest.volumes.contacts import Affinities, Labels
 from beam_ingest.volumes.tables import is_table
 
 Triple: TypeAlias = tuple[int, int, int]
+Box: TypeAlias = tuple[Triple, Triple]
+"""Where a box of voxels begins and ends, in the volume's coordinates."""
 
 
 @dataclass(frozen=True)
@@ -144,36 +147,46 @@ class VolumeReader:
         if volumes.affinities:
             self._affinities = _open(dataset, "AFFINITIES", volumes.affinities, volumes.mip)
 
-    def box(self, coords: Coordinates) -> tuple[Triple, Triple]:
+    def box(self, coords: Coordinates) -> Box:
         """Where a chunk begins and ends, in the volume's coordinates; partial at the end of the volume."""
         low = [o + c * s for o, c, s in zip(self._extent.offset, coords, self._size, strict=True)]
         end = [o + n for o, n in zip(self._extent.offset, self._extent.size, strict=True)]
         return _triple(low), _triple(min(a + s, b) for a, s, b in zip(low, self._size, end, strict=True))
 
-    def supervoxels(self, coords: Coordinates) -> Labels:
-        """The source labels of a chunk, shape (x, y, z), in Fortran order."""
-        return self._read(self._supervoxels, coords)[..., 0]
+    def supervoxels(self, coords: Coordinates, box: Box | None = None) -> Labels:
+        """The source labels of a chunk, or a box of it, shape (x, y, z), in Fortran order."""
+        return self._read(self._supervoxels, coords, box)[..., 0]
+
+    def stored(self, coords: Coordinates) -> list[Stored]:
+        """How the voxels of a chunk are stored in each volume that is read.
+
+        Raises:
+          FileError: when the storage cannot be asked.
+        """
+        volumes = [self._supervoxels, self._segmentation, self._affinities]
+        return [stored_size(volume, *self.box(coords)) for volume in volumes if volume is not None]
 
     def sample(self, low: Triple, high: Triple) -> Labels:
         """The source labels of a box in the volume's coordinates."""
         return self._read(self._supervoxels, (0, 0, 0), (low, high))[..., 0]
 
-    def segmentation(self, coords: Coordinates) -> Labels | None:
-        """The agglomerated labels of a chunk; None when they are in no volume."""
-        return None if self._segmentation is None else self._read(self._segmentation, coords)[..., 0]
+    def segmentation(self, coords: Coordinates, box: Box | None = None) -> Labels | None:
+        """The agglomerated labels of a chunk, or a box of it; None when they are in no volume."""
+        return None if self._segmentation is None else self._read(self._segmentation, coords, box)[..., 0]
 
-    def affinities(self, coords: Coordinates) -> Affinities | None:
-        """The affinities of a chunk, shape (x, y, z, 3); None when there are none.
+    def affinities(self, coords: Coordinates, box: Box | None = None) -> Affinities | None:
+        """The affinities of a chunk, or a box of it, shape (x, y, z, 3); None when there are none.
 
         Raises:
           InputError: when one of them is no number.
         """
         if self._affinities is None:
             return None
-        found = self._read(self._affinities, coords)
+        found = self._read(self._affinities, coords, box)
         wrong = np.argwhere(np.isnan(found))  # none in integers
         if len(wrong):
-            at = [int(a + b) for a, b in zip(self.box(coords)[0], wrong[0][:3], strict=True)]
+            low, _ = box or self.box(coords)
+            at = [int(a + b) for a, b in zip(low, wrong[0][:3], strict=True)]
             raise InputError(
                 self._affinities.cloudpath,
                 chunk_name(coords),
@@ -183,9 +196,7 @@ class VolumeReader:
             )
         return found
 
-    def _read(
-        self, volume: Any, coords: Coordinates, box: tuple[Triple, Triple] | None = None
-    ) -> npt.NDArray[Any]:
+    def _read(self, volume: Any, coords: Coordinates, box: Box | None = None) -> npt.NDArray[Any]:
         from cloudvolume import Bbox
         from cloudvolume.exceptions import EmptyVolumeException
 

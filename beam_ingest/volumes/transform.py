@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
-from zlib import crc32
 
 import apache_beam as beam
 import numpy as np
@@ -14,8 +13,8 @@ from beam_ingest import halt
 from beam_ingest.errors import InputError
 from beam_ingest.files import Folder
 from beam_ingest.format.grid import ATOMIC_LAYER, SUPERVOXEL_LAYER, Coordinates
-from beam_ingest.inputs.components import components_file_name, encode_components
-from beam_ingest.inputs.edges import edges_file_name, edges_folder, encode_chunk_edges
+from beam_ingest.inputs.components import components_file_name
+from beam_ingest.inputs.edges import edges_file_name, edges_folder
 from beam_ingest.stages import progress
 from beam_ingest.stages.coding import (
     KEYED_BYTES,
@@ -36,15 +35,13 @@ from beam_ingest.stages.stop import forget_failures
 from beam_ingest.stages.typed import typed
 from beam_ingest.stores import Store
 from beam_ingest.volumes.agglomerate import LabelTable
-from beam_ingest.volumes.assemble import assemble_components, assemble_edges
-from beam_ingest.volumes.coherence import chunk_labels
+from beam_ingest.volumes.chunk_files import chunk_files
 from beam_ingest.volumes.count_labels import CountLabels
 from beam_ingest.volumes.cut import CutChunk, Cutter
 from beam_ingest.volumes.faces import Crossings, Plane, crossings
 from beam_ingest.volumes.job import PrepareJob
 from beam_ingest.volumes.source import VolumeReader
 from beam_ingest.volumes.tables import read_table
-from beam_ingest.volumes.totals import Totals
 from beam_ingest.volumes.watershed import write_chunk
 
 _CHUNKS, _FACES, _UNITS = "chunks", "faces", "units"
@@ -207,31 +204,11 @@ class _WriteFiles(beam.DoFn):  # type: ignore[misc]
         (chunk,) = cut
         halt.check()
         self._ownership.check()
-        edges, alone = assemble_edges(chunk.ids, chunk.inside, across)
-        mapping = assemble_components(chunk.ids, chunk.agglomerated, across)
-        contents = encode_chunk_edges(edges), encode_components(mapping)
-        edges_folder(str(job.dataset.edges)).write({edges_file_name(coords): contents[0]})
-        Folder(str(job.dataset.components)).write({components_file_name(coords): contents[1]})
-        size = sum(map(len, contents))
-        totals = Totals.of(
-            edges, chunk.agglomerated, alone=alone, mixed=chunk.mixed, nbytes=size + chunk.nbytes
-        )
-        joined = chunk.agglomerated if job.joins else None
-        labels = chunk_labels(chunk.ids, chunk.sources, joined, edges.in_chunk, across)
-        cells = totals.cells(decode_key(key), labels, crc32(b"".join(contents)))
-        # That it was cut is written with it, too, or a run that is killed between the two would lack it.
-        cells += progress.done_cells(_mark(job, coords, SUPERVOXEL_LAYER), Counts(), 0, 0)[:1]
-        counts = Counts(
-            supervoxels=int(chunk.ids.size),
-            edges=len(edges),
-            rows=1,
-            cells=len(cells),
-            nbytes=totals.nbytes,
-            mapped=int(mapping.ids.size),
-            between=len(edges.between_chunk),
-        )
+        made = chunk_files(job, coords, chunk, across)
+        edges_folder(str(job.dataset.edges)).write({edges_file_name(coords): made.edges})
+        Folder(str(job.dataset.components)).write({components_file_name(coords): made.components})
         milliseconds = (time.perf_counter_ns() - begun) // 1_000_000
-        return WriteUnit(_mark(job, coords), counts, milliseconds, cells)
+        return WriteUnit(_mark(job, coords), made.counts, milliseconds, made.cells)
 
 
 def _finish(job: PrepareJob, _: bytes, counts: Counts) -> Counts:

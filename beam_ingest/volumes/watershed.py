@@ -77,6 +77,13 @@ def write_chunk(folder: Folder, extent: Extent, block: Triple, low: Triple, numb
     Raises:
       FileError: when they cannot be written.
     """
+    contents = encode_chunk(extent, block, low, numbers, ids)
+    folder.write(contents, gzipped=True)
+    return sum(map(len, contents.values()))
+
+
+def encode_chunk(extent: Extent, block: Triple, low: Triple, numbers: Labels, ids: Ids) -> dict[str, bytes]:
+    """The blocks of a chunk as files, compressed, by their names; arguments as of `write_chunk`."""
     contents = {}
     for at in product(*(range(0, n, b) for n, b in zip(numbers.shape, block, strict=True))):
         x, y, z = (slice(a, a + b) for a, b in zip(at, block, strict=True))
@@ -86,5 +93,4 @@ def write_chunk(folder: Folder, extent: Extent, block: Triple, low: Triple, numb
         # Level 1 is worth it, others are not; the header has no time: equal voxels are equal bytes.
         packed = deflate.gzip_compress(encode_labels(voxels, ids), 1)
         contents[f"{scale_key(extent)}/{'_'.join(ranges)}"] = packed
-    folder.write(contents, gzipped=True)
-    return sum(map(len, contents.values()))
+    return contents

@@ -48,7 +48,7 @@ def test_what_people_see(cli: Cli, sample: Path) -> None:
     assert "16 chunks, 4 layers" in out
     assert "machine type n2-standard-8" in out
     assert "list prices of us-central1 of 2026-11-25" in out
-    (line,) = [line for line in out.splitlines() if "cheapest in time" in line]
+    (line,) = [line for line in out.splitlines() if "(recommended)" in line]
     assert line.split()[0] == "3"
     out = cli("plan", sample, "--hours", "0.001").out
     assert "no size of the cluster is fast enough" in out

@@ -18,6 +18,7 @@ from beam_ingest.dataset import Dataset
 from beam_ingest.ingest.job import IngestJob, make_job, start_job
 from beam_ingest.ingest.pipeline.ingest_graph import IngestGraph
 from beam_ingest.plan.plan_dataset import PlanDataset, PlanJob
+from beam_ingest.plan.samplers import GraphSampler
 from beam_ingest.stages.planning import PlanBlocks
 from beam_ingest.stages.typed import Once
 from beam_ingest.verify.verify_graph import VerifyGraph
@@ -78,7 +79,7 @@ def test_nothing_is_pickled(sample: Path, raw: bool, monkeypatch: pytest.MonkeyP
         lambda pipeline: pipeline | CheckDataset(CheckJob(begun, None, "file:///report")),
         lambda pipeline: pipeline | CheckDataset(CheckJob(begun, 3, "file:///report")),
         lambda pipeline: pipeline | VerifyGraph(verification),
-        lambda pipeline: pipeline | PlanDataset(PlanJob(begun, 3, "file:///report")),
+        lambda pipeline: pipeline | PlanDataset(PlanJob(GraphSampler(begun, 3), "file:///report")),
     ):
         bad, count = pickled(build)
         assert bad == []
