@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,9 @@ def cached(storage: StorageEmulator, clusters: ClustersProxy, graph_id: str, tmp
     write_sample(tmp_path / "s", SampleSpec(chunks=(2, 1, 1), chunk_size=(8, 8, 8)), processes=1)
     for file in (tmp_path / "s").rglob("*"):
         if file.is_file():
-            storage.write(f"gs://{BUCKET}/s/{file.relative_to(tmp_path / 's')}", file.read_bytes())
+            data, packed = file.read_bytes(), file.suffix == ".gz"  # as local files are, not objects
+            name = str(file.relative_to(tmp_path / "s")).removesuffix(".gz")
+            storage.write(f"gs://{BUCKET}/s/{name}", gzip.decompress(data) if packed else data)
     text = (tmp_path / "s" / "dataset.yml").read_text()
     content = yaml.safe_load(text.replace(": ./", f": gs://{BUCKET}/s/")) | yaml.safe_load(BIGTABLE)
     content["l2cache_config"]["table_id"] = f"{graph_id}_l2"
@@ -48,12 +51,15 @@ def test_launch(
     outcome = cli("launch", graph_id, cached, "--stage=l2cache", f"--settings={settings}")
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"submitted L2 cache {graph_id}_l2 to Dataflow as job ")
+    assert "\nplan: " in outcome.out, outcome.out
     (launched,) = dataflow.launches
     (uploaded,) = storage.objects(f"gs://{BUCKET}/staging/datasets/")
+    (kept,) = storage.objects(f"gs://{BUCKET}/staging/plans/")
     assert launched["parameters"] == {
         "stage": "l2cache",
         "graph_id": graph_id,
         "dataset": uploaded,
+        "plan": kept,
         "store": f"bigtable:{PROJECT}/{INSTANCE}",
     }
     sent = yaml.safe_load(storage.read(uploaded))  # which the launcher reads

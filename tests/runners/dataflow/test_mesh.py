@@ -81,12 +81,15 @@ def test_launch(
     outcome = cli("launch", graph_id, remote, "--stage=mesh", f"--settings={settings}")
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"submitted meshes {graph_id}-mesh to Dataflow as job ")
+    assert "\nplan: " in outcome.out, outcome.out
     (launched,) = dataflow.launches
     (uploaded,) = storage.objects(f"gs://{BUCKET}/staging/datasets/")
+    (kept,) = storage.objects(f"gs://{BUCKET}/staging/plans/")
     assert launched["parameters"] == {
         "stage": "mesh",
         "graph_id": graph_id,
         "dataset": uploaded,
+        "plan": kept,
         "store": f"bigtable:{PROJECT}/{INSTANCE}",
     }
     sent = yaml.safe_load(storage.read(uploaded))  # which the launcher reads

@@ -47,6 +47,7 @@ def test_launch(
     outcome = cli("launch", "my_graph", volumes, "--stage=prepare", f"--settings={settings}")
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"submitted dataset {volumes} to Dataflow as job ")
+    assert "\nno plan: gs://" in outcome.out, outcome.out  # voxels are not there
     (launched,) = dataflow.launches
     (uploaded,) = storage.objects(f"gs://{BUCKET}/staging/datasets/")
     assert launched["parameters"] == {
