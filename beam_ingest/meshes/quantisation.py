@@ -71,10 +71,10 @@ class Quantisation:
         """
         if not len(points):
             return True
-        ends = [(column.min(), column.max()) for column in points.T]  # faster than along an axis
-        corners = np.array(ends, np.float64).T
-        steps = np.floor((corners - np.array(self.origin)) / self.bin + 0.5)
-        return bool((np.abs(steps) < 1 << MOST_BITS).all())
+        farthest = max(-float(points.min()), float(points.max())) + max(map(abs, self.origin))
+        if farthest / self.bin < (1 << MOST_BITS) - 1:  # which is seen at once, and holds for nearly all
+            return True
+        return bool((np.abs(self.steps(points.astype(np.float64))) < 1 << MOST_BITS).all())
 
 
 def largest_bin(resolution: Sequence[float]) -> int:

@@ -43,13 +43,14 @@ def stitch(
     every = np.concatenate(vertices)
     vertices.clear()
     steps = grid.steps(every, out=every)
-    on_plane = (steps == _planes(space, layer, coords)).any(axis=1)
-    inner = int(count - np.count_nonzero(on_plane))
+    x, y, z = _planes(space, layer, coords)
+    is_inner = (steps[:, 0] != x) & (steps[:, 1] != y) & (steps[:, 2] != z)  # faster than along an axis
+    inner, on_plane = np.flatnonzero(is_inner), np.flatnonzero(~is_inner)
     merged, number = _unique(steps[on_plane])
     place = np.empty(count, np.uint32)
-    place[~on_plane] = np.arange(inner, dtype=np.uint32)
-    place[on_plane] = number + inner
-    joined = np.concatenate([steps[~on_plane], merged])
+    place[inner] = np.arange(inner.size, dtype=np.uint32)
+    place[on_plane] = number + inner.size
+    joined = np.concatenate([steps[inner], merged])
     grid.places(joined, out=joined)
     return Mesh(joined.astype(np.float32), place[np.concatenate(faces)])
 
@@ -89,7 +90,7 @@ def _planes(space: MeshSpace, layer: int, coords: Coordinates) -> Points:
 
 def _unique(steps: Points) -> tuple[Points, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
     """The different rows of `steps`, shape (n, 3), by x, then y, then z; and which of them each is."""
-    if len(steps) and (steps.min() < 0 or steps.max() >= 1 << _PACKED_BITS):
+    if len(steps) and not 0 <= steps.min() <= steps.max() < 1 << _PACKED_BITS:
         rows, number = np.unique(steps, axis=0, return_inverse=True)
         return rows, number.reshape(-1).astype(np.int64)
     x, y, z = steps.astype(np.int64).T
