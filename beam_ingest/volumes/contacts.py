@@ -77,19 +77,26 @@ class Contacts:
 def find_pieces(labels: Labels) -> Pieces:
     """The pieces of a chunk's labels, shape (x, y, z); Fortran order is fastest."""
     flat = labels.reshape(-1, order="F")
-    begins = np.ones(flat.size, bool)
-    np.not_equal(flat[1:], flat[:-1], out=begins[1:])
-    begins[:: labels.shape[0]] = True
-    starts = np.flatnonzero(begins)
-    numbers, mapping = fastremap.renumber(flat[starts], preserve_zero=True, in_place=False)
+    x, y, z = labels.shape
+    starts, values = [], []
+    # Some rows at a time: what is compared then stays in the processor's cache.
+    at_once = max(1, _AT_ONCE // x) * x
+    for first in range(0, flat.size, at_once):
+        some = flat[first : first + at_once]
+        begins = np.empty(some.size, bool)
+        np.not_equal(some[1:], some[:-1], out=begins[1:])
+        begins[::x] = True
+        at = np.flatnonzero(begins)
+        values.append(some.take(at))
+        starts.append(at + first)
+    numbers, mapping = fastremap.renumber(np.concatenate(values), preserve_zero=True, in_place=True)
     mapping.pop(0, None)
     found = np.fromiter(mapping, np.uint64, len(mapping))
     given = np.fromiter(mapping.values(), np.int64, len(mapping))
     order = np.argsort(found)
     new = np.zeros(len(mapping) + 1, numbers.dtype)
     new[given[order]] = np.arange(1, len(mapping) + 1)
-    x, y, z = labels.shape
-    return Pieces((x, y, z), found[order], starts, new[numbers])
+    return Pieces((x, y, z), found[order], np.concatenate(starts), new[numbers])
 
 
 def contacts_within(pieces: Pieces, affinities: Affinities | None = None) -> Contacts:
@@ -100,38 +107,68 @@ def contacts_within(pieces: Pieces, affinities: Affinities | None = None) -> Con
       affinities: affinity of each voxel with its lower neighbour along x, y and z, shape (x, y, z, 3).
     """
     x, y, _ = pieces.shape
-    runs = pieces.run_numbers
-    starts = pieces.run_starts[1:]
-    touching = np.flatnonzero((runs[1:] != 0) & (runs[:-1] != 0) & (_remainder(starts, x) != 0))
-    low, high = [runs[touching]], [runs[touching + 1]]
-    upper: list[list[Indices]] = [[starts[touching]], [], []]
+    width = pieces.labels.size + 1
+    keys: list[Labels] = []
+    upper: list[list[Indices]] = [[], [], []]
+    runs, starts = pieces.run_numbers, pieces.run_starts
+    for first in range(0, runs.size - 1, _AT_ONCE):
+        above = runs[first + 1 : first + 1 + _AT_ONCE]
+        below = runs[first : first + above.size]
+        begins = starts[first + 1 : first + 1 + above.size]
+        touch = _touching(below, above)
+        touch &= begins // x * x != begins  # numpy takes several times as long for %
+        at = np.flatnonzero(touch)
+        keys.append(_keys(below.take(at), above.take(at), width))
+        if affinities is not None:
+            upper[0].append(begins.take(at))
     numbers = pieces.numbers.reshape(-1, order="F")
     # A few planes at a time: what is compared then stays in the processor's cache.
-    planes = max(1, _AT_ONCE // (x * y))
+    planes = max(1, _AT_ONCE // (x * y)) * x * y
     for axis, step in ((1, x), (2, x * y)):
-        for first in range(0, numbers.size - step, planes * x * y):
-            end = min(first + planes * x * y, numbers.size - step)
-            below, above = numbers[first:end], numbers[first + step : end + step]
-            at = np.flatnonzero(below != above)
-            below, above = below[at], above[at]
-            touch = (below != 0) & (above != 0)
+        for first in range(0, numbers.size - step, planes):
+            above = numbers[first + step : first + step + planes]
+            below = numbers[first : first + above.size]
+            touch = _touching(below, above)
             if axis == 1:  # the last row of a plane has no neighbour in the next plane
-                touch &= _remainder(at, x * y) < x * (y - 1)
-            low.append(below[touch])
-            high.append(above[touch])
+                for end in range(x * y, touch.size + 1, x * y):
+                    touch[end - x : end] = False
+            at = np.flatnonzero(touch)
+            keys.append(_keys(below.take(at), above.take(at), width))
             if affinities is not None:
-                upper[axis].append(at[touch] + (first + step))
+                upper[axis].append(at + (first + step))
     weights: Affinities | None = None
     if affinities is not None:
         channels = [affinities[..., axis].reshape(-1, order="F") for axis in range(3)]
         faces = [channel[at] for channel, parts in zip(channels, upper, strict=True) for at in parts]
-        weights = np.concatenate(faces)  # type: ignore[assignment]
-    return sum_contacts(np.concatenate(low), np.concatenate(high), weights)
+        weights = np.concatenate(faces) if faces else affinities[:0, 0, 0, 0]  # type: ignore[assignment]
+    return _sum(np.concatenate(keys) if keys else np.empty(0, np.uint32), width, weights)
 
 
-def _remainder(numbers: Indices, divisor: int) -> Indices:
-    """As ``numbers % divisor``, which numpy takes several times as long for."""
-    return numbers - numbers // divisor * divisor
+def _touching(below: Labels, above: Labels) -> npt.NDArray[np.bool_]:
+    """Whether two voxels beside each other are of different pieces; background is none."""
+    touch: npt.NDArray[np.bool_] = below != above
+    touch &= below != 0
+    touch &= above != 0
+    return touch
+
+
+def _keys(first: Labels, second: Labels, width: int, either_way: bool = True) -> Labels:
+    """One number for each pair of pieces below `width`.
+
+    Args:
+      first: number of the piece on one side of each face, shape (f,).
+      second: on the other side, shape (f,).
+      width: above all of them.
+      either_way: whether pieces in either order are the same contact.
+    """
+    if either_way:
+        first, second = np.minimum(first, second), np.maximum(first, second)
+    # 32 bits sort twice as fast, and hold the pairs of usual chunks.
+    dtype: type[np.uint32 | np.uint64] = np.uint32 if width**2 <= 1 << 32 else np.uint64
+    keys: Labels = first.astype(dtype)
+    keys *= dtype(width)
+    keys += second.astype(dtype, copy=False)
+    return keys
 
 
 def contacts_across(lower: Labels, upper: Labels, affinities: Affinities | None = None) -> Contacts:
@@ -143,30 +180,20 @@ def contacts_across(lower: Labels, upper: Labels, affinities: Affinities | None 
       affinities: of the upper plane's voxels with the lower plane's, of the same shape.
     """
     touch = (lower != 0) & (upper != 0)
-    return sum_contacts(lower[touch], upper[touch], None if affinities is None else affinities[touch], False)
+    first, second = lower[touch], upper[touch]
+    width = int(max(first.max(initial=0), second.max(initial=0))) + 1
+    weights = None if affinities is None else affinities[touch]
+    return _sum(_keys(first, second, width, either_way=False), width, weights)
 
 
-def sum_contacts(
-    first: Labels, second: Labels, affinities: Affinities | None, either_way: bool = True
-) -> Contacts:
+def _sum(keys: Labels, width: int, affinities: Affinities | None) -> Contacts:
     """One contact for all faces between two pieces.
 
     Args:
-      first: number of the piece on one side of each face, shape (f,).
-      second: on the other side, shape (f,).
+      keys: of `_keys`, for each face, shape (f,); sorted in place.
+      width: as given there.
       affinities: of each face, shape (f,): float32, or uint8 that stand for 0 to 1.
-      either_way: whether pieces in either order are the same contact.
     """
-    if either_way:
-        first, second = np.minimum(first, second), np.maximum(first, second)
-    width = int(second.max(initial=0)) + 1
-    # 32 bits sort twice as fast, and hold the pairs of usual chunks.
-    dtype: type[np.uint32 | np.uint64] = (
-        np.uint32 if (int(first.max(initial=0)) + 1) * width < 1 << 32 else np.uint64
-    )
-    keys: Labels = first.astype(dtype)
-    keys *= dtype(width)
-    keys += second.astype(dtype)
     if affinities is None:
         keys.sort()
     else:

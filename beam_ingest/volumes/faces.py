@@ -53,10 +53,13 @@ class Plane:
         # By an index: numpy's take copies the whole volume first.
         at = (slice(None),) * axis + (0 if upper else -1,)
         plane = pieces.numbers[at]
-        found, numbers = np.unique(np.append(plane.reshape(-1), 0), return_inverse=True)
-        own = found[1:].astype(np.int64) - 1
+        there = np.zeros(ids.size + 1, bool)
+        there[plane] = True
+        own = np.flatnonzero(there[1:])
+        numbers = np.zeros(there.size, np.uint32)
+        numbers[own + 1] = np.arange(1, own.size + 1)
         return cls(
-            numbers.reshape(-1)[:-1].astype(np.uint32).reshape(plane.shape),
+            numbers[plane],
             ids[own],
             pieces.labels[own],
             agglomerated[own],
