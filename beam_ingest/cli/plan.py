@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     store = _store(arguments, dataset, given)
     if stage == DEFAULT_STAGE:
         job = make_job("plan", dataset, store, raw=arguments.raw)
-        small = min(blocks * _CHUNKS_A_BLOCK, job.grid.chunk_count(2)) <= _SMALL
+        small = min(blocks * _CHUNKS_A_BLOCK, job.grid.chunk_count(2)) * job.weight <= _SMALL
         plan = make_plan(job, blocks, _beam_options(job, given, small), wishes, prices)
         print(json.dumps(plan.as_dict()) if arguments.json else "\n".join(lines_of(plan)))
         return 0

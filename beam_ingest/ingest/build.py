@@ -156,7 +156,7 @@ class Builder:
             no_parents = np.empty(0, np.uint64)
             cells = parent_cells(chunk_id, chunk, no_parents, self._job.graph_version)
             counts = Counts(edges=message.own.size, **_sizes(cells))
-            return BuiltChunk(cells, counts, [], _pieces(chunk_id, chunk.children, chunk.child_offsets))
+            return BuiltChunk(cells, counts, [], root_pieces(chunk_id, chunk.children, chunk.child_offsets))
         parents = np.uint64(chunk_id + 1) + np.arange(count, dtype=np.uint64)
         cells = parent_cells(chunk_id, chunk, parents, self._job.graph_version)
         counts = Counts(
@@ -247,7 +247,7 @@ def _singles(chunk_id: int, nodes: Ids) -> list[RootChildren]:
     return [RootChildren(chunk_id, nodes, np.arange(nodes.size + 1))] if nodes.size else []
 
 
-def _pieces(chunk_id: int, children: Ids, child_offsets: Indices) -> list[RootChildren]:
+def root_pieces(chunk_id: int, children: Ids, child_offsets: Indices) -> list[RootChildren]:
     """The components of the root chunk in pieces, each a sender of its own."""
     count = child_offsets.size - 1
     if count == 0:

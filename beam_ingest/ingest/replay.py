@@ -8,10 +8,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from beam_ingest.files import Content, Folder
-from beam_ingest.format.grid import ATOMIC_LAYER, ChunkGrid, Coordinates, Coords, as_coordinates
+from beam_ingest.format.grid import (
+    ATOMIC_LAYER,
+    SUPERVOXEL_LAYER,
+    ChunkGrid,
+    Coordinates,
+    Coords,
+    as_coordinates,
+)
 from beam_ingest.ingest.build import Builder, BuiltChunk
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, shard_files
+from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, shard_files_of
 from beam_ingest.inputs.components import encode_components
 from beam_ingest.inputs.edges import encode_chunk_edges
 from beam_ingest.inputs.reading import read_shards
@@ -86,10 +93,16 @@ def _assembled(
     assert source.agglomeration is not None
     assert source.data_version is not None
     folder = Folder(source.agglomeration)
-    payloads = _payloads(job, folder, source.data_version, chunks)
+    of_chunk: dict[int, list[Payload]] = defaultdict(list)
+    for payload in _payloads(job, folder, source.data_version, chunks):
+        for chunk in payload.chunks:
+            of_chunk[chunk].append(payload)
     for coords in chunks:
+        chunk = grid.chunk_id(SUPERVOXEL_LAYER, coords)
+        # A payload of two chunks is in the lists of both.
+        near = {id(p): p for each in (chunk, *grid.face_neighbours(chunk)) for p in of_chunk[each]}
         edges, mapping = assemble_chunk(
-            grid, coords, payloads, source.data_version, job.resolution, folder.path
+            grid, coords, list(near.values()), source.data_version, job.resolution, folder.path
         )
         yield (
             coords,
@@ -99,11 +112,9 @@ def _assembled(
 
 
 def _payloads(job: IngestJob, folder: Folder, data_version: int, chunks: list[Coordinates]) -> list[Payload]:
-    """Everything in the files that may hold something of the chunks: those around them too."""
-    steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    around = np.unique((np.array(chunks)[:, None] + steps).reshape(-1, 3), axis=0)
-    shards = shard_files(job.grid, as_coordinates(around[job.grid.contains(around)]), partial=True)
+    """Everything in the files that hold something of the chunks, or pairs that were joined next to them."""
     payloads: list[Payload] = []
+    shards = shard_files_of(job.grid, chunks)
     for opened in read_shards(job.grid, folder, shards, data_version, required=job.require_files):
         if opened.fault:
             raise opened.fault.error

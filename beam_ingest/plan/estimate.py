@@ -285,19 +285,20 @@ class _Estimating:
             single = single + within(share * edges, 0.0 if self._exact else _MODEL)
         one = np.ones(1, np.uint64)
         cells = hierarchy_cells(one, one, np.arange(2))
-        # A counter for each shard that some chunk's nodes go to.
+        # A counter for each shard that some chunk's nodes go to, which is a hash of the chunk's id.
         senders = self._presence.chunks + sum(self._grid.chunk_count(n) for n in range(BLOCK_LAYER, root + 1))
         counters = round(SHARDS * (1 - (1 - 1 / SHARDS) ** min(single.expected, float(senders))))
         counter = table.counter(table.root_counter_key(self._grid.chunk_id(root, (0, 0, 0)), SHARDS - 1), 1)
+        counter_bytes = counters * counter.nbytes
+        if self._exact:
+            counters, counter_bytes = self._samples[0].root_counters, self._samples[0].counter_bytes
         return LayerEstimate(
             chunks=layer.chunks,
             nodes=layer.nodes + single,
             edges=layer.edges,
             rows=layer.rows + single + Range.exact(counters),
             cells=layer.cells + single * float(len(cells)) + Range.exact(counters),
-            nbytes=layer.nbytes
-            + single * float(sum(c.nbytes for c in cells))
-            + Range.exact(counters * counter.nbytes),
+            nbytes=layer.nbytes + single * float(sum(c.nbytes for c in cells)) + Range.exact(counter_bytes),
             shuffled=layer.shuffled + (layer.nodes + single) * _ROOT_BYTES,
             largest=layer.largest,
             density=layer.density,

@@ -81,7 +81,9 @@ class PlanFindings(findings.Findings):
 def _sample(content: dict[str, Any]) -> RegionSample:
     layer, coords = content["region"]
     layers = {int(each): LayerSample(**numbers) for each, numbers in content["layers"].items()}
-    return RegionSample(Region(layer, tuple(coords)), layers, LayerSample(**content["around"]))
+    counters = {name: content[name] for name in ("root_counters", "counter_bytes")}
+    around = LayerSample(**content["around"])
+    return RegionSample(Region(layer, tuple(coords)), layers, around, **counters)
 
 
 def _part(content: dict[str, Any]) -> StageSample:

@@ -22,12 +22,13 @@ from beam_ingest.format.grid import (
     chunk_name,
 )
 from beam_ingest.format.table import Cells
-from beam_ingest.ingest.build import Builder
+from beam_ingest.ingest.build import Builder, root_pieces
 from beam_ingest.ingest.job import IngestJob
 from beam_ingest.ingest.replay import read_inputs
 from beam_ingest.inputs.agglomeration import shard_files
 from beam_ingest.inputs.reading import read_shards
 from beam_ingest.kernels.parent import UnknownPartnerError, build_parent_chunk
+from beam_ingest.kernels.root_ids import shard_of
 from beam_ingest.kernels.rows import hierarchy_cells, parent_cells
 from beam_ingest.kernels.state import Message, pack, unpack
 from beam_ingest.plan.regions import Region, chunks_of
@@ -82,11 +83,15 @@ class RegionSample:
       region: which one.
       layers: the chunks of the region, by layer, from 2 up to its own.
       around: the layer-2 chunks around it.
+      root_counters: of the whole grid, shards that number roots; each has a counter.
+      counter_bytes: bytes of these counters.
     """
 
     region: Region
     layers: dict[int, LayerSample] = field(default_factory=dict)
     around: LayerSample = field(default_factory=LayerSample)
+    root_counters: int = 0
+    counter_bytes: int = 0
 
 
 def measure(job: IngestJob, region: Region, keep: Callable[[Cells], object] | None = None) -> RegionSample:
@@ -113,6 +118,7 @@ class _Measuring:
         self._found = RegionSample(region, {ATOMIC_LAYER: LayerSample()})
         self._messages: dict[int, list[Message]] = defaultdict(list)
         self._keep = keep
+        self._shards: set[int] = set()
 
     def run(self) -> RegionSample:
         region, grid = self._found.region, self._grid
@@ -129,6 +135,11 @@ class _Measuring:
             sample = self._found.layers[layer] = LayerSample()
             for chunk_id in sorted(messages):
                 self._parent(layer, chunk_id, messages.pop(chunk_id), sample)
+        if region.layer == grid.root_layer:
+            root = grid.chunk_id(region.layer, region.coords)
+            counters = [table.counter(table.root_counter_key(root, shard), 1) for shard in self._shards]
+            self._found.root_counters = len(counters)
+            self._found.counter_bytes = sum(counter.nbytes for counter in counters)
         return self._found
 
     def _atomic(self, chunks: list[Coordinates], own: set[Coordinates]) -> None:
@@ -146,6 +157,7 @@ class _Measuring:
                 sample.stored += stored_bytes(built.cells)
             self._count(sample, counts.nodes, counts.rows, built.cells)
             sample.roots += sum(children.root_count for children in built.root_children)
+            self._shards |= {shard_of(children.sender) for children in built.root_children}
             self._send(built.messages, sample)
 
     def _raw(self, chunks: list[Coordinates], sample: LayerSample) -> None:
@@ -190,9 +202,13 @@ class _Measuring:
             roots = np.uint64(chunk_id + 1) + np.arange(count, dtype=np.uint64)
             cells = [*cells, *hierarchy_cells(roots, chunk.children, chunk.child_offsets)]
             self._count(sample, count, count, cells)
+            pieces = root_pieces(chunk_id, chunk.children, chunk.child_offsets)
+            self._shards |= {shard_of(piece.sender) for piece in pieces}
             return
         self._count(sample, count, count + (1 if count else 0), cells)
         sample.roots += int(chunk.dropped.size)
+        if chunk.dropped.size:
+            self._shards.add(shard_of(chunk_id))
         if self._keep is not None and layer == region.layer:
             self._keep(_outer_parents(grid, chunk_id, chunk.state))
         packed = [(grid.ancestor(chunk_id, layer + 1), data) for data in pack(chunk_id, False, chunk.state)]
