@@ -38,6 +38,12 @@ def load(path: str | Path, grid: Grid) -> OracleDataset:
     return OracleDataset(grid, chunks)
 
 
+def edge_fields(data: bytes) -> dict[int, dict[int, bytes]]:
+    """The bytes of each field of an edges file, by group and number, read as PyChunkedGraph reads them."""
+    message = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    return {number: dict(_fields(value)) for number, value in _fields(message)}
+
+
 def write(
     dataset: OracleDataset,
     directory: str | Path,

@@ -17,9 +17,20 @@ from beam_ingest.inputs.edges import decode_chunk_edges
 from beam_ingest.stages import tallies
 from tests.conftest import Cli
 from tests.graphs import pinky256, prism, read_cells
+from tests.oracle.files import edge_fields, load
+from tests.oracle.model import Grid
 from tests.stages.test_kill import kill, start
 from tests.stages.test_resume import until
-from tests.volumes.datasets import SIZE, make_volumes, named_pieces, outputs, write_dataset, write_volume
+from tests.volumes.datasets import (
+    OFFSET,
+    RESOLUTION,
+    SIZE,
+    make_volumes,
+    named_pieces,
+    outputs,
+    write_dataset,
+    write_volume,
+)
 from tests.volumes.oracle import Piece, expect
 
 
@@ -97,6 +108,32 @@ def test_files_are_what_the_voxels_say(prepared: Path) -> None:
         labels = [expected.pieces[pieces[node]] for node in mapping.ids.tolist()]
         assert 0 not in labels
         assert len(set(zip(mapping.components.tolist(), labels, strict=True))) == len(set(labels))
+
+
+def test_files_have_the_fields_that_pychunkedgraph_reads(prepared: Path) -> None:
+    files = sorted((prepared.parent / "edges").glob("*.zst"))
+    assert len(files) == 12
+    for file in files:
+        fields = edge_fields(file.read_bytes())
+        edges = vars(decode_chunk_edges(file.read_bytes(), file.name, ""))
+        for number, group in enumerate(("in_chunk", "cross_chunk", "between_chunk"), 1):
+            names = {"node_ids1": "<u8", "node_ids2": "<u8", "affinities": "<f4", "areas": "<u8"}
+            columns = [getattr(edges[group], name).astype(kind) for name, kind in names.items()]
+            wanted = {at: column.tobytes() for at, column in enumerate(columns, 1) if column.size}
+            assert fields.get(number, {}) == wanted
+            order = np.lexsort((columns[1], columns[0]))
+            assert np.array_equal(order, np.arange(order.size))
+    components = load(prepared.parent, Grid((3, 2, 2))).chunks
+    for coords, chunk in components.items():
+        name = "components_{}_{}_{}.proto".format(*coords)
+        mapping = decode_components((prepared.parent / "components" / name).read_bytes(), name, "")
+        groups = [mapping.ids[mapping.components == n].tolist() for n in np.unique(mapping.components)]
+        assert sorted(groups) == sorted(map(sorted, chunk.components))
+    volume = CloudVolume((prepared.parent / "ws").as_uri(), progress=False)
+    assert (volume.layer_type, volume.data_type, volume.num_channels) == ("segmentation", "uint64", 1)
+    assert volume.bounds.minpt.tolist() == list(OFFSET)
+    assert volume.bounds.size3().tolist() == list(make_volumes()[0].shape)
+    assert volume.resolution.tolist() == list(RESOLUTION)
 
 
 def test_affinities_of_one_byte_are_means_of_their_255ths(made: Path, cli: Cli, tmp_path: Path) -> None:
