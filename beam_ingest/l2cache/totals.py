@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, dataclass
-
-import numpy as np
+from dataclasses import dataclass
 
 from beam_ingest.format.table import Cells, ColumnName, single
 from beam_ingest.stages.progress import AFTER_DIGITS
+from beam_ingest.stages.sums import Sums
 from beam_ingest.stores.base import Store
 
 _PREFIX = b"beam_ingest/l2cache/"
@@ -15,7 +14,7 @@ _TOTALS = ColumnName("0", b"totals")
 
 
 @dataclass(frozen=True)
-class Totals:
+class Totals(Sums):
     """What was found, of one chunk or of several.
 
     Attributes:
@@ -28,18 +27,14 @@ class Totals:
     absent: int = 0
     unknown: int = 0
 
-    def __add__(self, other: Totals) -> Totals:
-        mine, theirs = asdict(self), asdict(other)
-        return Totals(**{name: mine[name] + theirs[name] for name in mine})
-
     def cells(self, chunk_id: int) -> Cells:
         """The row of a chunk."""
-        return [single(_TOTALS, _PREFIX + b"%020d" % chunk_id, np.array(astuple(self), "<i8").tobytes())]
+        return [single(_TOTALS, _PREFIX + b"%020d" % chunk_id, self.encode())]
 
 
 def read_totals(store: Store) -> Totals:
     """The totals of all chunks that are done."""
     total = Totals()
     for _, row in store.read_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS):
-        total += Totals(*np.frombuffer(row[_TOTALS].value, "<i8").tolist())
+        total += Totals.decode(row[_TOTALS].value)
     return total

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import numpy as np
+from beam_ingest.stages.sums import Sums
 
 
 @dataclass(frozen=True)
-class Counts:
+class Counts(Sums):
     """What was built.
 
     Attributes:
@@ -44,16 +44,3 @@ class Counts:
     unmentioned: int = 0
     voxels: int = 0
     unstored: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        mine, theirs = asdict(self), asdict(other)
-        return Counts(**{name: mine[name] + theirs[name] for name in mine})
-
-    def encode(self) -> bytes:
-        """The fields as little-endian int64, in order."""
-        return np.array(list(asdict(self).values()), "<i8").tobytes()
-
-    @classmethod
-    def decode(cls, value: bytes) -> Counts:
-        """The counts that `encode` made."""
-        return cls(*np.frombuffer(value, "<i8").tolist())

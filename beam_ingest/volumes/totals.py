@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from beam_ingest.format.table import Cells, ColumnName, single
 from beam_ingest.inputs.edges import ChunkEdges, Edges
 from beam_ingest.stages.coding import compress, decompress
 from beam_ingest.stages.progress import AFTER_DIGITS
+from beam_ingest.stages.sums import Sums
 from beam_ingest.stores import Store
 from beam_ingest.volumes.coherence import ChunkLabels, LabelTotals
 
@@ -23,7 +24,7 @@ _LABELS_KEY = _PREFIX + b"labels"
 
 
 @dataclass(frozen=True)
-class Totals:
+class Totals(Sums):
     """What was found, of one chunk or of several.
 
     Attributes:
@@ -49,10 +50,6 @@ class Totals:
     mixed: int = 0
     unmapped: int = 0
     nbytes: int = 0
-
-    def __add__(self, other: Totals) -> Totals:
-        mine, theirs = asdict(self), asdict(other)
-        return Totals(**{name: mine[name] + theirs[name] for name in mine})
 
     @classmethod
     def of(cls, edges: ChunkEdges, agglomerated: Ids, *, alone: int, mixed: int, nbytes: int) -> Totals:
@@ -83,7 +80,7 @@ class Totals:
         """
         key = _PREFIX + b"%020d" % chunk_id
         return [
-            single(_TOTALS, key, np.array(astuple(self), "<i8").tobytes()),
+            single(_TOTALS, key, self.encode()),
             single(_LABELS, key, compress(labels.encode())),
             single(_CHECKSUM, key, checksum.to_bytes(4, "little")),
         ]
@@ -93,7 +90,7 @@ def read_totals(store: Store) -> Totals:
     """The totals of all chunks that are done."""
     total = Totals()
     for _, row in store.read_range(_PREFIX + b"0", _PREFIX + AFTER_DIGITS):
-        total += Totals(*np.frombuffer(row[_TOTALS].value, "<i8").tolist())
+        total += Totals.decode(row[_TOTALS].value)
     return total
 
 
