@@ -14,6 +14,7 @@ from beam_ingest.cli import main
 from beam_ingest.sample import SampleSpec, write_sample
 from tests import examples, quick_beam
 from tests.graphs import comparable, ingest, pinky256
+from tests.once import made_once
 from tests.oracle.cells import Cells
 from tests.oracle.datasets import Chunk, Coords, Grid, OracleDataset, write
 from tests.require_all import (  # noqa: F401 - hooks
@@ -181,9 +182,11 @@ def built_sample(_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def pinky256_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The graph of the real sample, in an SQLite file that tests only read."""
-    store = tmp_path_factory.mktemp("pinky256") / "graph.sqlite"
-    assert ingest(pinky256() / "dataset.yml", store) == 0
-    return store
+
+    def build(store: Path) -> None:
+        assert ingest(pinky256() / "dataset.yml", store) == 0
+
+    return made_once(tmp_path_factory, "pinky256.sqlite", build)
 
 
 def store_of(dataset: Path) -> Path:

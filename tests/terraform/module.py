@@ -87,7 +87,16 @@ class Module:
         """Run `terraform test`; gives its messages, with the state or plan of every run."""
         outcome = self.run("test", "-json", "-verbose", *arguments)
         assert outcome.stdout, outcome.stderr
-        return [json.loads(line) for line in outcome.stdout.splitlines()]
+        messages = [json.loads(line) for line in outcome.stdout.splitlines()]
+        for message in messages:
+            message.get("test_state", {}).pop("provider_schemas", None)  # the provider's, 7 MB each time
+        return messages
+
+    def schemas(self) -> dict[str, Any]:
+        """What the provider says of each kind of resource."""
+        (provider,) = json.loads(self.run("providers", "schema", "-json").stdout)["provider_schemas"].values()
+        kinds: dict[str, Any] = provider["resource_schemas"]
+        return kinds
 
     def test_others(self, name: str, contents: list[str], *arguments: str) -> list[dict[str, Any]]:
         """Run tests that are not the module's own, each in a file of its own."""

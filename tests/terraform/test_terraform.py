@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.once import made_once
 from tests.terraform.module import SOURCE, Module, blocks, missing, sources, table
 
 Messages = list[dict[str, Any]]
@@ -25,9 +26,19 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Module:
 
 
 @pytest.fixture(scope="session")
-def tested(module: Module) -> Messages:
+def schemas(module: Module) -> dict[str, Any]:
+    """What the provider says of each kind of resource."""
+    return module.schemas()
+
+
+@pytest.fixture(scope="session")
+def tested(module: Module, tmp_path_factory: pytest.TempPathFactory) -> Messages:
     """What the module's own tests say."""
-    return module.test()
+    said = made_once(
+        tmp_path_factory, "terraform.json", lambda path: path.write_text(json.dumps(module.test()))
+    )
+    messages: Messages = json.loads(said.read_text())
+    return messages
 
 
 def errors(messages: Messages) -> list[str]:
@@ -65,13 +76,11 @@ def test_other_configurations_can_call_it_with_count(module: Module, tmp_path: P
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-def test_everything_names_its_project(module: Module) -> None:
+def test_everything_names_its_project(schemas: dict[str, Any]) -> None:
     """A caller's provider may have another one, or none."""
-    schemas = json.loads(module.run("providers", "schema", "-json").stdout)["provider_schemas"]
-    (provider,) = schemas.values()
     for text in sources().values():
         for kind, content in re.findall(r'^resource "(\w+)" "\w+" {\n(.*?)^}', text, re.M | re.S):
-            attributes = provider["resource_schemas"][kind]["block"]["attributes"]
+            attributes = schemas[kind]["block"]["attributes"]
             for name in {"project", "region"} & set(attributes):
                 if not attributes[name].get("deprecated") and "optional" in attributes[name]:
                     assert attribute(content, name), (kind, name)
@@ -208,14 +217,13 @@ def test_there_are_no_keys_no_jobs_and_no_other_accounts(tested: Messages) -> No
     assert not [kind for kind, _ in made if "key" in kind or "dataflow" in kind]
 
 
-def test_everything_that_can_be_labelled_is(tested: Messages) -> None:
+def test_everything_that_can_be_labelled_is(tested: Messages, schemas: dict[str, Any]) -> None:
     labelled = set()
     for state in states(tested).values():
-        (provider,) = state["provider_schemas"].values()
         for found in resources(state):
             if found["type"] == "google_monitoring_notification_channel":
                 continue  # its labels are the address
-            if "labels" in provider["resource_schemas"][found["type"]]["block"]["attributes"]:
+            if "labels" in schemas[found["type"]]["block"]["attributes"]:
                 assert found["values"]["labels"] == state["outputs"]["labels"]["value"], found["address"]
                 labelled.add(found["type"])
     assert labelled == {
