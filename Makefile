@@ -7,6 +7,8 @@ BEAM_VERSION = $(shell $(BIN)/python -c 'from importlib.metadata import version;
 go_tool = test -x $(BIN)/$(1) || ! command -v go >/dev/null || { echo "building $(1): downloads $(3) of Go modules, and takes a minute or two ..."; \
 	GOBIN=$(abspath $(BIN)) go install $(2); }
 FLINK := $(abspath $(VENV))/flink
+# Tests start the program some hundred times: let Python keep what it compiled, whatever the machine's custom.
+unexport PYTHONDONTWRITEBYTECODE
 SAMPLE := sample
 SAMPLE_FILE = $(if $(VOLUMES),volumes,dataset).yml
 FAST := $(addprefix tests/,format inputs/test_bad_shards.py inputs/test_check.py inputs/test_components.py \
