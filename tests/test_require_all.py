@@ -19,6 +19,7 @@ TESTS = {
 CONFTEST = "from tests.require_all import *\n"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("value", "status"), [("1", 1), ("", 0)])
 def test_skips_fail_when_everything_is_required(tmp_path: Path, value: str, status: int) -> None:
     for name, text in {**TESTS, "conftest.py": CONFTEST}.items():

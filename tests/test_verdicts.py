@@ -20,7 +20,7 @@ from tests.inputs.test_bad_files import components_file, edges_file
 from tests.oracle.datasets import Chunk, Coords, OracleDataset, write
 
 EVERY = sorted(small_dataset().chunks)
-SOME = examples(6, suppress_health_check=list(HealthCheck), database=None)
+SOME = examples(3, suppress_health_check=list(HealthCheck), database=None)
 
 
 # What is done to one chunk of a dataset before it is written

@@ -65,7 +65,7 @@ BAD_FILES = [
 ]  # fmt: skip
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("file_of", "content", "kind", "message"), BAD_FILES)
 def test_a_bad_file(
     cli: Cli, dataset: Path, file_of: Callable[[Path], Path], content: bytes, kind: str, message: str

@@ -15,7 +15,7 @@ from tests.inputs.test_graphs_of_bad_shards import raw, remap
 RAW = "--raw"
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("options", [(ALL,), ("--sample", "1")], ids=["all", "sample"])
 @pytest.mark.parametrize(
     ("file_of", "content", "chunk", "kind", "message"),

@@ -22,8 +22,8 @@ from tests.oracle.cells import Cells, count_from, decompress, differences, ids_f
 from tests.oracle.datasets import Grid, OracleDataset, datasets, write
 from tests.oracle.graph import build
 
-MANY = examples(12, suppress_health_check=list(HealthCheck), database=None)
-SOME = examples(4, suppress_health_check=list(HealthCheck), database=None)
+MANY = examples(6, suppress_health_check=list(HealthCheck), database=None)
+SOME = examples(2, suppress_health_check=list(HealthCheck), database=None)
 VERSIONS = (2, 3)
 
 

@@ -33,6 +33,7 @@ def counted(cli: Cli, dataset: Path, *options: str) -> tuple[int, int]:
     return said
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("options", [[], ["--graph-version=2"], ["--raw"], ["--test"]])
 def test_in_sqlite(cli: Cli, sample: Path, options: list[str]) -> None:
     said = counted(cli, sample, *options)

@@ -36,6 +36,7 @@ def failures(cli: Cli, dataset: Path, *options: str) -> list[str]:
     return outcome.errors
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("file_of", "content", "chunk_name", "message"),
     [

@@ -91,6 +91,7 @@ def parents_layer_by_layer(graph: Graph) -> set[tuple[int, int, int, int]]:
     return parents
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_golden_graph_is_the_oracles(pinky256: Path, pinky256_graph: Graph) -> None:
     cells = build(load(pinky256, PINKY256), version=3)

@@ -88,6 +88,7 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     return Sample(SPECS[0], folder, write_sample(folder, SPECS[0], processes=1))
 
 
+@pytest.mark.sampled(1)
 def test_ids_lie_in_their_chunks(sample: Sample) -> None:
     assert sample.volume.shape == sample.spec.volume_size
     for coords in files.chunks_of(sample.spec.chunks):
@@ -100,6 +101,7 @@ def test_ids_lie_in_their_chunks(sample: Sample) -> None:
         assert len(segments) * 0.9 <= max(segments, default=0) <= len(segments) * 1.1
 
 
+@pytest.mark.slow
 def test_gaps_between_segments(cube: Sample) -> None:
     gaps = 0
     for coords in files.chunks_of(cube.spec.chunks):

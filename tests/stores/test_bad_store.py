@@ -113,6 +113,7 @@ def write_no_tables(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")  # the first thing that is done to a new graph
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("options", [[], ["--overwrite"]])
 @pytest.mark.parametrize("make", [Path.touch, write_no_tables])
 def test_store_is_an_empty_file(

@@ -33,6 +33,7 @@ def execute(path: Path, *statements: str) -> None:
         connection.commit()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("statement", "named"),
     [

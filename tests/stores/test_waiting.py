@@ -45,6 +45,7 @@ class OnWarning(logging.Handler):
         self._act()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("command", [["status"], ["graph"], ["graph", "--overwrite"], ["graph", "--resume"]])
 def test_a_lock_is_told_and_given_up(
     cli: Cli,

@@ -31,6 +31,7 @@ def assert_all_counted(counts: dict[str, int], store: Path) -> None:
     assert counts["counters"] == sum(qualifier == b"counter" for _, _, qualifier in cells)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "options",
     [

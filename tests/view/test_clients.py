@@ -54,6 +54,7 @@ def agglomerated(reader: GraphReader, supervoxels: npt.NDArray[np.uint64], layer
     return tops[inverse].reshape(supervoxels.shape)
 
 
+@pytest.mark.sampled(1)
 def test_cloud_volume_sees_the_readers_graph(
     opened: tuple[CloudVolume, GraphReader], built_sample: Path
 ) -> None:

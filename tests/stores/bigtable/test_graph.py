@@ -66,6 +66,7 @@ def table_cells(address: str, table: str) -> Cells:
     return {key: value for key, (value, _) in found.items()}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("version", [slow(2), 3])
 @pytest.mark.parametrize(
     "options", [(), ("--raw",), slow(("--direct_num_workers=2",))], ids=["proto", "raw", "2 workers"]
@@ -199,6 +200,7 @@ def test_faults_on_the_way_change_nothing(
     assert found == {k: v for k, v in expected[3].items() if k[2] != b"meta"}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("whole_call", [False, True])
 def test_a_permanent_code_fails_the_run_and_names_the_row(
     emulator: Emulator, dataset: Path, whole_call: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture
