@@ -61,7 +61,8 @@ class Quantisation:
 
     def round(self, points: npt.NDArray[np.floating]) -> Points:
         """The points of the grid next to `points`, shape (n, 3)."""
-        return self.places(self.steps(points))
+        steps = self.steps(points)
+        return self.places(steps, out=steps)
 
     def reaches(self, points: npt.NDArray[np.floating]) -> bool:
         """Whether the numbers of the points next to `points`, shape (n, 3), are ones that Draco keeps.

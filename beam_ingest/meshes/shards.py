@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
@@ -154,12 +155,13 @@ def write_shard(file: BinaryIO, bits: int, meshes: Iterable[tuple[int, bytes]]) 
     """
     header = _ENTRY << bits
     file.write(bytes(header))
-    nodes, sizes = [], []
+    nodes, sizes = array("Q"), array("Q")
     for node, data in meshes:
         file.write(data)
         nodes.append(node)
         sizes.append(len(data))
     ids, lengths = np.array(nodes, np.uint64), np.array(sizes, np.uint64)
+    del nodes, sizes
     number = minishards(ids, bits)
     begins = np.append(np.uint64(0), np.cumsum(lengths, dtype=np.uint64))
     at = int(begins[-1])

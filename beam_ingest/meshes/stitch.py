@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from beam_ingest.format.grid import Coordinates
 from beam_ingest.meshes.quantisation import MeshSpace, Points, Quantisation
@@ -30,22 +31,21 @@ def stitch(
       layer: of the node.
       coords: of its chunk.
     """
-    vertices, faces, count = [np.empty((0, 3))], [np.empty((0, 3), np.uint32)], 0
+    vertices: list[npt.NDArray[np.floating]] = []
+    faces, count = [np.empty((0, 3), np.uint32)], 0
     for part_layer, part_coords, mesh in parts:
-        points: Points = mesh.vertices.astype(np.float64)
+        points: npt.NDArray[np.floating] = mesh.vertices
         for between in grids_between(space, part_layer, layer, part_coords):
-            between.steps(points, out=points)
-            between.places(points, out=points)
+            points = between.round(points)
         vertices.append(points)
         faces.append(mesh.faces + np.uint32(count))
-        count += len(mesh.vertices)
+        count += len(points)
     grid = grid_of(space, layer, coords)
-    every = np.concatenate(vertices)
+    steps = grid.steps(np.concatenate(vertices))
     vertices.clear()
-    steps = grid.steps(every, out=every)
     x, y, z = _planes(space, layer, coords)
     is_inner = (steps[:, 0] != x) & (steps[:, 1] != y) & (steps[:, 2] != z)  # faster than along an axis
-    inner, on_plane = np.flatnonzero(is_inner), np.flatnonzero(~is_inner)
+    (inner,), (on_plane,) = is_inner.nonzero(), (~is_inner).nonzero()
     merged, number = _unique(steps[on_plane])
     place = np.empty(count, np.uint32)
     place[inner] = np.arange(inner.size, dtype=np.uint32)
@@ -95,5 +95,10 @@ def _unique(steps: Points) -> tuple[Points, np.ndarray[tuple[int, ...], np.dtype
         return rows, number.reshape(-1).astype(np.int64)
     x, y, z = steps.astype(np.int64).T
     packed = x << 2 * _PACKED_BITS | y << _PACKED_BITS | z
-    _, first, number = np.unique(packed, return_index=True, return_inverse=True)
-    return steps[first], number.reshape(-1).astype(np.int64)
+    order = packed.argsort(kind="stable")  # what np.unique does, at half the cost for few rows
+    ascending = packed[order]
+    is_first = np.ones(order.size, bool)
+    np.not_equal(ascending[1:], ascending[:-1], out=is_first[1:])
+    number = np.empty(order.size, np.int64)
+    number[order] = is_first.cumsum() - 1
+    return steps[order[is_first]], number
