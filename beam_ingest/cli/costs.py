@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from beam_ingest.plan.prices import PriceList
     from beam_ingest.runners.job_metrics import JobUse
     from beam_ingest.runners.settings import Settings
+    from beam_ingest.stages.counts import Counts
 
 _COMPARED = {
     "vcpu_hours": "vCPU hours",
@@ -22,8 +23,11 @@ _COMPARED = {
     "rows": "rows",
     "cells": "cells",
     "table_bytes": "bytes in the table",
+    "written_bytes": "bytes of files",
 }
 """What a plan says, and this command too."""
+_FILES = ("prepare", "mesh")
+"""Stages whose bytes are those of files, and whose rows are of progress alone."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         from beam_ingest.format.grid import ChunkGrid
         from beam_ingest.plan.prices import DEFAULT_REGION, price_list
         from beam_ingest.runners.settings import Settings
-        from beam_ingest.stages import progress, usage
+        from beam_ingest.stages import counts, progress, usage
         from beam_ingest.stages.manifest import read_product
-        from beam_ingest.stages.progress import Counts
         from beam_ingest.stores import open_store
 
     settings = None
@@ -72,10 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
         layers = progress.read_status(store, grid, manifest.top)
         runs, plan = usage.read_usage(store), usage.read_plan(store)
         where = store.place
-    total = sum((layer.counts for layer in layers), Counts())
+    total = sum((layer.counts for layer in layers), counts.Counts())
     jobs = _jobs(settings, place) if settings is not None and remote else []
     nodes = _nodes(place, region) if jobs else 0
-    took = _took(jobs, nodes, total.rows, total.cells, total.nbytes)
+    in_files = manifest.stage in _FILES
+    took = _took(jobs, nodes, total, in_files)
+    stored = 0 if in_files else total.nbytes
     content = {
         "graph_id": arguments.graph_id,
         "place": where,
@@ -83,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         "jobs": [job._asdict() for job in jobs],
         "nodes": nodes,
         "runs": runs,
-        "dollars": _dollars(jobs, nodes, total.nbytes, prices) if remote and prices else None,
+        "dollars": _dollars(jobs, nodes, stored, prices) if remote and prices else None,
         "prices": prices.as_dict() if remote and prices else None,
         "compared": {name: {"took": took[name], "planned": _planned(plan, name)} for name in _COMPARED},
     }
@@ -105,14 +110,15 @@ def _nodes(place: str, region: str) -> int:
     return sum(cluster.nodes for cluster in read_clusters(project, instance) if cluster.region == region)
 
 
-def _took(jobs: list[JobUse], nodes: int, rows: int, cells: int, nbytes: int) -> dict[str, float | None]:
+def _took(jobs: list[JobUse], nodes: int, total: Counts, in_files: bool) -> dict[str, float | None]:
     return {
         "vcpu_hours": sum(job.vcpu_hours for job in jobs) if jobs else None,
         "shuffled_bytes": sum(job.shuffled_gb for job in jobs) * 1e9 if jobs else None,
         "node_hours": nodes * sum(job.hours for job in jobs) if nodes else None,
-        "rows": rows,
-        "cells": cells,
-        "table_bytes": nbytes,
+        "rows": None if in_files else total.rows,
+        "cells": None if in_files else total.cells,
+        "table_bytes": None if in_files else total.nbytes,
+        "written_bytes": total.nbytes if in_files else None,
     }
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from beam_ingest.checks import listing
 from beam_ingest.cli.reporting import run_for_report
-from beam_ingest.cli.sizes import count_of
 from beam_ingest.cli.temporary import report_folder, temporary_folder
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import BeamIngestError, ConfigError, EmptyInputError
@@ -137,7 +136,7 @@ def run_plan(plan: PlanJob, dataset: Dataset, options: Mapping[str, Any]) -> Pla
     for problem in _FATAL:
         if problem in findings.problems:
             tally = findings.problems[problem]
-            more = f" (and {count_of(tally.count - 1, 'more')})" if tally.count > 1 else ""
+            more = f" (and {tally.count - 1:,} more)" if tally.count > 1 else ""
             raise BeamIngestError(
                 f"no plan: {tally.examples[0].line}{more}; beam-ingest check {dataset.path} lists all"
             )

@@ -18,9 +18,10 @@ from beam_ingest.format.grid import (
 )
 from beam_ingest.ingest.build import Builder, BuiltChunk
 from beam_ingest.ingest.job import IngestJob
-from beam_ingest.inputs.agglomeration import Payload, assemble_chunk, shard_files_of
+from beam_ingest.inputs.agglomeration import Payload, assemble_chunk
 from beam_ingest.inputs.components import encode_components
 from beam_ingest.inputs.edges import encode_chunk_edges
+from beam_ingest.inputs.needed_shards import shard_files_of
 from beam_ingest.inputs.reading import read_shards
 
 Contents = list[tuple[Coordinates, Content, Content]]

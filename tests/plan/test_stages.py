@@ -10,6 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from beam_ingest.cli.plan_lines import lines_of_stage
+from beam_ingest.cli.planning import Wishes
+from beam_ingest.cli.stage_planning import stage_plan_of, stage_sampler
+from beam_ingest.dataset import Dataset
+from beam_ingest.plan.findings import PlanFindings
+from beam_ingest.plan.mesh_sample import MeshSampler
+from beam_ingest.plan.presence import Presence
 from tests.cli.test_json import schema
 from tests.conftest import Cli
 from tests.meshes.conftest import small_graph, small_meshes  # noqa: F401 - fixtures
@@ -54,6 +61,7 @@ def files_of(folder: Path) -> dict[str, int]:
 def test_prepare_is_planned_from_volumes_alone(cli: Cli, volumes: Path) -> None:
     found = plan(cli, "prepare", volumes)
     assert not (volumes.parent / "edges").exists()
+    assert_documented(found)
     assert found["exact"]
     out = cli("prepare", volumes).out
     written = [files_of(volumes.parent / name) for name in ("edges", "components", "ws")]
@@ -63,6 +71,14 @@ def test_prepare_is_planned_from_volumes_alone(cli: Cli, volumes: Path) -> None:
     assert of["written_bytes"]["expected"] == pytest.approx(true, rel=0.05)
     (line,) = [line for line in out.splitlines() if line.startswith("  pieces")]
     assert of["pieces"]["expected"] == int(line.split()[1].rstrip(","))
+
+
+def assert_documented(found: Any) -> None:
+    """The JSON of a plan has the keys of docs/json.md."""
+    known, prefix = schema("plan --stage"), "layers[]."
+    shared = {"machine_type", "clusters", "suggested_nodes", "suggested_workers", "prices", "sources"}
+    assert found.keys() == {key for key in known if "." not in key} | shared
+    assert found["layers"][0].keys() == {k.removeprefix(prefix) for k in known if k.startswith(prefix)}
 
 
 def test_the_cache_is_planned_exactly_where_all_chunks_are_sampled(cli: Cli, volumes: Path) -> None:
@@ -143,9 +159,22 @@ def test_a_dataset_without_the_section_is_one_line(cli: Cli, volumes: Path) -> N
     assert "the section volumes is missing" in cli.refused("plan", volumes, "--stage", "prepare")
 
 
-def test_json_has_the_documented_keys(cli: Cli, volumes: Path) -> None:
-    found, known = plan(cli, "prepare", volumes), schema("plan --stage")
-    shared = {"machine_type", "clusters", "suggested_nodes", "suggested_workers", "prices", "sources"}
-    assert found.keys() == {key for key in known if "." not in key} | shared
-    prefix = "layers[]."
-    assert found["layers"][0].keys() == {k.removeprefix(prefix) for k in known if k.startswith(prefix)}
+def test_of_a_large_block_a_part_is_meshed(small_meshes: Path) -> None:  # noqa: F811
+    sampler = stage_sampler("mesh", Dataset.from_file(small_meshes), None, False, 1)
+    assert isinstance(sampler, MeshSampler)
+    part = MeshSampler.of(sampler.job, sampler.inputs, 1, 200, 1)
+    presence, findings = Presence.full(part.grid), PlanFindings()
+    for region in part.choose(presence):
+        part.measure(region, findings)
+    assert [sample.layers[2].voxels <= 200 for sample in findings.parts] == [True]
+    found = stage_plan_of(part, presence, findings, Wishes(), None)
+    assert [layer.measured for layer in found.found.layers.values()] == [True, False, False]
+    assert any("1 were measured, in part" in line for line in lines_of_stage(found))
+    assert 0 < found.bill.estimates["written_bytes"].expected < 1e6
+
+
+def test_costs_of_meshes_are_bytes_of_files(cli: Cli, small_meshes: Path) -> None:  # noqa: F811
+    compared = cli("costs", "g-mesh", small_meshes, "--json").json["compared"]
+    written = sum(each["nbytes"] for each in counts(cli, "g-mesh", small_meshes))
+    assert compared["written_bytes"]["took"] == written
+    assert compared["table_bytes"]["took"] is None
