@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from beam_ingest.format.grid import ChunkGrid
 from beam_ingest.inputs.components import Mapping
 from beam_ingest.inputs.edges import ChunkEdges, Edges
+from beam_ingest.volumes import contacts
 from beam_ingest.volumes.agglomerate import LabelTable, most_frequent
 from beam_ingest.volumes.assemble import assemble_components, assemble_edges
 from beam_ingest.volumes.coherence import SHOWN, ChunkLabels, LabelTotals, chunk_labels, label_totals
@@ -20,6 +21,7 @@ from beam_ingest.volumes.contacts import Affinities, Pieces, contacts_within, fi
 from beam_ingest.volumes.faces import Crossings, Plane, crossings
 from tests.examples import examples
 from tests.graphs import pinky256
+from tests.volumes.datasets import make_volumes
 from tests.volumes.oracle import Coords, Expected, Piece, expect
 
 GRID = ChunkGrid((4, 4, 4))
@@ -203,6 +205,18 @@ def test_random_volumes(given_: tuple[np.ndarray, Coords, np.ndarray | None, np.
     scale = None if affinities is None else 255.0 if affinities.dtype == np.uint8 else 1.0
     assert_expected(cut, expected, scale)
     assert cut.alone == len(set(expected.pieces) - expected.touching())
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 300])
+def test_voxels_may_be_compared_few_at_a_time(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.asfortranarray(make_volumes()[0])
+    affinities = np.random.default_rng(2).random((*labels.shape, 3)).astype(np.float32)
+    found = []
+    for _ in range(2):
+        pieces = find_pieces(labels)
+        found.append([*vars(pieces).values(), *vars(contacts_within(pieces, affinities)).values()])
+        monkeypatch.setattr(contacts, "_AT_ONCE", at_once)
+    assert all(np.array_equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_labels_that_touch_diagonally_have_no_contact() -> None:
