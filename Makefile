@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SAMPLE := sample
 SAMPLE_FILE = $(if $(VOLUMES),volumes,dataset).yml
 FAST := $(addprefix tests/,format inputs/test_bad_shards.py inputs/test_check.py inputs/test_components.py \
-	ingest/test_graph.py sample/test_write.py stores/test_sqlite.py verify/test_damage.py volumes \
+	ingest/test_graph.py sample/test_write.py stores/test_sqlite.py volumes/test_kernels.py \
 	test_arrays.py test_bad_dataset.py test_dataset_file.py test_files.py test_packaging.py test_structure.py)
 WORKERS ?= 3
 BENCH_CHUNKS ?= 64 512 4096
