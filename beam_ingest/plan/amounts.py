@@ -73,8 +73,10 @@ class StageSample:
       region: a chunk, of layer 2 or above.
       whole: whether all voxels of it were looked at.
       layers: its chunks by layer, from 2 up.
+      unit: the region that it was chosen with.
     """
 
     region: Region
     whole: bool = True
     layers: dict[int, Amounts] = field(default_factory=dict)
+    unit: Region | None = None

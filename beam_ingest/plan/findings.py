@@ -89,4 +89,5 @@ def _sample(content: dict[str, Any]) -> RegionSample:
 def _part(content: dict[str, Any]) -> StageSample:
     layer, coords = content["region"]
     layers = {int(each): Amounts(**numbers) for each, numbers in content["layers"].items()}
-    return StageSample(Region(layer, tuple(coords)), content["whole"], layers)
+    unit = content["unit"] and Region(content["unit"][0], tuple(content["unit"][1]))
+    return StageSample(Region(layer, tuple(coords)), content["whole"], layers, unit)

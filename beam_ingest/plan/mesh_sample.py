@@ -124,7 +124,7 @@ class MeshSampler(VoxelSampler):
             self._chunk(builder, reader, found, ATOMIC_LAYER, coords)
             self._voxels(builder, found, coords, crop or self.block)
             at = Region(ATOMIC_LAYER, coords)
-            parts.append(StageSample(at, crop is None, {ATOMIC_LAYER: found}))
+            parts.append(StageSample(at, crop is None, {ATOMIC_LAYER: found}, region))
         graph, above = GraphReader(store, grid), StageSample(region)
         for layer in range(BLOCK_LAYER, min(region.layer, job.last) + 1) if crop is None else ():
             found = above.layers[layer] = Amounts()

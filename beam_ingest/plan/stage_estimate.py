@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from beam_ingest.arrays import Indices
 from beam_ingest.format.grid import ATOMIC_LAYER
 from beam_ingest.plan.amounts import Amounts, StageSample
 from beam_ingest.plan.estimate import Estimate
@@ -30,6 +31,8 @@ _UNMEASURED_TIME = Range(0.02, 0.05, 0.12)
 """CPU time of layer 3, of that of layer 2, there: 0.06 and 0.035."""
 _GROWTH = Range(1.0, 3.0, 8.0)
 """The largest mesh of a layer, of that of the layer below, where the sample has none."""
+_FEWEST = 5
+"""Units by which a spread is told."""
 _SPREAD = 0.3
 _READS_A_MESH = 3.0
 """Parts that a mesh is joined from."""
@@ -114,7 +117,7 @@ class _Estimating:
         sampler, chunks = self._sampler, self._sampler.grid.chunk_count(layer)
         parts = [part for part in self._parts if layer in part.layers]
         found = [part.layers[layer] for part in parts]
-        seen = np.array([self._seen(part, layer) for part in parts], np.float64)
+        unit, seen = _units(parts), np.array([self._seen(part, layer) for part in parts], np.float64)
         known = min(1.0, float(seen.sum()) / self._voxels) if all(part.whole for part in parts) else 0.0
         amounts, head = {}, sampler.least_bytes(layer)
         for name in _SUMMED:
@@ -124,7 +127,7 @@ class _Estimating:
             if name in sampler.per_chunk:
                 amounts[name] = Range.exact(float(each.sum()) / sum(a.chunks for a in found) * chunks)
             else:
-                amounts[name] = ratio(each, seen, known) * self._voxels
+                amounts[name] = ratio(_sums(unit, each), _sums(unit, seen), known) * self._voxels
         amounts["nbytes"] += Range.exact(head * chunks)
         files = sampler.files(layer)
         if files is not None:
@@ -185,6 +188,22 @@ class _Estimating:
 def _edges_a_node(graph: Estimate, layer: int) -> float:
     below = graph.layers[layer - 1]
     return below.edges.expected / max(1.0, below.nodes.expected)
+
+
+def _units(parts: Sequence[StageSample]) -> Indices:
+    """The unit of the sample that each part belongs to, shape (n,): chunks of a region are alike.
+
+    Of fewer than five regions the spread says nothing: then each part is a unit.
+    """
+    chosen = [part.unit or part.region for part in parts]
+    number = {region: at for at, region in enumerate(sorted(set(chosen)))}
+    return (
+        np.array([number[region] for region in chosen]) if len(number) >= _FEWEST else np.arange(len(parts))
+    )
+
+
+def _sums(unit: Indices, each: Numbers) -> Numbers:
+    return np.bincount(unit, each).astype(np.float64)
 
 
 def _numbers(found: Sequence[Amounts], name: str) -> Numbers:
