@@ -31,6 +31,9 @@ _UNMEASURED_TIME = Range(0.02, 0.05, 0.12)
 """CPU time of layer 3, of that of layer 2, there: 0.06 and 0.035."""
 _GROWTH = Range(1.0, 3.0, 8.0)
 """The largest mesh of a layer, of that of the layer below, where the sample has none."""
+_CHOICE = 0.05
+"""Share by which sampled blocks may differ from the others, beyond their spread: half of the blocks of the
+synthetic sample of 512 chunks had 5 % more meshes than all, where their spread said 3.4 %."""
 _FEWEST = 5
 """Units by which a spread is told."""
 _SPREAD = 0.3
@@ -127,7 +130,8 @@ class _Estimating:
             if name in sampler.per_chunk:
                 amounts[name] = Range.exact(float(each.sum()) / sum(a.chunks for a in found) * chunks)
             else:
-                amounts[name] = ratio(_sums(unit, each), _sums(unit, seen), known) * self._voxels
+                found_ratio = ratio(_sums(unit, each), _sums(unit, seen), known)
+                amounts[name] = found_ratio * within(self._voxels, 0.0 if known >= 1 else _CHOICE)
         amounts["nbytes"] += Range.exact(head * chunks)
         files = sampler.files(layer)
         if files is not None:
