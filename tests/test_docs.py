@@ -44,6 +44,13 @@ def test_make_targets_exist(page: Path) -> None:
         assert {"run", "test", "install"} <= set(named)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_short(page: Path) -> None:
+    """As those of the code are; a table's row and a link have to be in one line."""
+    for line in page.read_text().splitlines():
+        assert len(line) <= 110 or line.startswith("|") or "](" in line, line
+
+
 def test_every_target_is_explained() -> None:
     text = (ROOT / "Makefile").read_text()
     explained = set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
