@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from beam_ingest import interrupt
+from beam_ingest.cli.arguments import COMMANDS
 from beam_ingest.dataset import Dataset
 from beam_ingest.errors import ConfigError
 from beam_ingest.ingest.job import make_job, start_job
@@ -55,10 +56,7 @@ def test_help_shows_defaults_and_common_options_of_beam(cli: Cli) -> None:
     assert "(default: 4 4 4)" in " ".join(cli("sample", "--help").out.split())
 
 
-VERBS = ("graph", "prepare", "check", "status", "failures", "chunk", "launch", "cancel", "verify", "sample")
-
-
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_every_command_has_help(cli: Cli, verb: str) -> None:
     outcome = cli(verb, "--help")
     assert (outcome.status, outcome.err) == (0, "")
