@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_graph(parser, dataset_needed=False)
     parser.add_argument("--region", metavar="NAME", help="whose prices are taken (default: of the settings)")
     parser.add_argument("--prices", metavar="FILE", help="prices in place of the list prices in the package")
-    add_settings(parser, f"; of a graph in Bigtable (default: {DEFAULT_SETTINGS})")
+    add_settings(parser)
     add_json(parser, "print it as JSON")
 
 

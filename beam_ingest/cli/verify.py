@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(graph_id: str, findings: Findings, seconds: float) -> None:
     for name, count in sorted(findings.counts.items()):
-        print(f"{name:<22}{count:>16,}")
+        print(f"{name:<26}{count:>16,}")
     for kind, tally in sorted(findings.problems.items()):
         print(f"\n{kind}: {tally.count:,}")
         for line in tally.examples:

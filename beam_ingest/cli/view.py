@@ -39,10 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address to listen at; others than this one let other machines read the graph",
     )
     parser.add_argument(
-        "--root", metavar="ID", type=int, nargs="+", help="objects to select, by any node of them"
+        "--root",
+        metavar="ID",
+        type=int,
+        nargs="+",
+        help="objects to select, each by any node or supervoxel of it",
     )
     parser.add_argument(
-        "--position", metavar=("X", "Y", "Z"), type=float, nargs=3, help="what is in the middle, in voxels"
+        "--position", metavar=("X", "Y", "Z"), type=float, nargs=3, help="where to centre the view, in voxels"
     )
     parser.add_argument("--no-browser", action="store_true", help="print the link, and open no browser")
     parser.add_argument(
