@@ -35,9 +35,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "graph": Command("build a graph", takes_beam_options=True, is_stage=True),
-    "mesh": Command("mesh a finished graph", takes_beam_options=True, is_stage=True),
+    "mesh": Command("make meshes of a finished graph's nodes", takes_beam_options=True, is_stage=True),
     "prepare": Command(
-        "make edges, components and a watershed of volumes", takes_beam_options=True, is_stage=True
+        "make edges, components and a watershed from volumes", takes_beam_options=True, is_stage=True
     ),
     "l2cache": Command("compute the L2 cache of a finished graph", takes_beam_options=True, is_stage=True),
     "check": Command("check a dataset before a graph is built; writes nothing", takes_beam_options=True),

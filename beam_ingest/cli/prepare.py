@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make edges, components and a watershed of volumes."""
+    """Make edges, components and a watershed from volumes."""
     with importing():
         from beam_ingest.cli.run_stage import run_stage
     return run_stage(arguments, make_job, _print_summary)

@@ -19,6 +19,8 @@ def count_of(count: int, what: str) -> str:
 
 def number_of(value: float) -> str:
     """A number for people."""
+    if 0 < value < 0.01:
+        return "< 0.01"
     if value < 10 and value != round(value):
         return f"{value:.2g}"
     return f"{value:,.0f}" if value < 1e9 else f"{value:.2e}"
