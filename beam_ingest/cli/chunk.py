@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from beam_ingest.cli.importing import importing
 from beam_ingest.cli.options import add_graph, add_settings
-from beam_ingest.cli.sizes import size
+from beam_ingest.cli.sizes import count_of, size
 from beam_ingest.errors import BeamIngestError, ConfigError
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check_place(job, layer, coords)
     below = chunks_below(job.grid, layer, coords)
     inputs = below[ATOMIC_LAYER]
-    print(f"chunk {chunk_name(coords)} of layer {layer}, from the files of {len(inputs)} chunks of layer 2")
+    read = count_of(len(inputs), "chunk")
+    print(f"chunk {chunk_name(coords)} of layer {layer}, from the files of {read} of layer 2")
     try:
         contents = read_inputs(job, inputs)
         for at, edges, components in contents[:_SHOWN_FILES]:
@@ -69,8 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"  edges  {counts.edges:,}, supervoxels {counts.supervoxels:,}, nodes {counts.nodes:,}")
     for column in built.cells:
         name = f"{column.name.family}:{column.name.qualifier.decode()}"
-        print(f"  write  {name}  {column.keys.size:,} cells, {size(column.nbytes)}")
-    print(f"  send   {len(built.messages)} messages, {size(sum(len(data) for _, data in built.messages))}")
+        print(f"  write  {name}  {count_of(column.keys.size, 'cell')}, {size(column.nbytes)}")
+    sent = count_of(len(built.messages), "message")
+    print(f"  send   {sent} to the layer above, {size(sum(len(data) for _, data in built.messages))}")
     _compare(job, layer, coords, progress.checksum(built.cells))
     print("Nothing was written")
     return 0
@@ -98,8 +100,8 @@ def _compare(job: IngestJob, layer: int, coords: Coordinates, checksum: int) -> 
     with job.open_store() as store:
         done = progress.read_done(store, [key])
     if not done:
-        print("  graph  not built there")
+        print("  graph  does not have this chunk yet")
     else:
         same = done[key] == checksum
-        cells = "the same cells" if same else "other cells: the input has changed"
-        print(f"  graph  built there, with {cells}")
+        cells = "has the same cells" if same else "has other cells: the input has changed"
+        print(f"  graph  {cells}")

@@ -76,5 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"  supervoxels  {counts.supervoxels:,}")
     print(f"  edges        {counts.edges:,}")
     print(f"  size         {size(counts.bytes)}")
-    print(f"  dataset file {Path(resolve_local(arguments.directory), 'dataset.yml')}")
+    folder = Path(resolve_local(arguments.directory))
+    print(f"  dataset file {folder / 'dataset.yml'}")
+    if spec.volumes:
+        print(f"  to prepare   {folder / 'volumes.yml'}")
     return 0

@@ -117,7 +117,7 @@ def _first_sight(arguments: argparse.Namespace, server: GraphServer) -> tuple[Id
 def _wait(link: str) -> None:
     """Print the link, and wait for Ctrl-C."""
     print(link, flush=True)
-    print("Ctrl-C ends it", file=sys.stderr, flush=True)
+    print("press Ctrl-C to stop", file=sys.stderr, flush=True)
     threading.Event().wait()
 
 

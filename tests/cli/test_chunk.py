@@ -34,7 +34,7 @@ def test_every_chunk_has_the_cells_that_the_graph_has(
         outcome = cli("chunk", "g", sample, *map(str, chunk))
         assert (outcome.status, outcome.err) == (0, "")
         assert outcome.out.splitlines()[-2:] == [
-            "  graph  built there, with the same cells",
+            "  graph  has the same cells",
             "Nothing was written",
         ]
     assert {path: digest(path) for path in sample.parent.rglob("*") if path.is_file()} == before
@@ -44,7 +44,7 @@ def test_what_it_read_and_would_write(cli: Cli, dataset: Path) -> None:
     assert cli("graph", "g", dataset).status == 0
     lines = cli("chunk", "g", dataset, "2", "1", "0", "0").out.splitlines()
     edges = dataset.parent / "edges" / "edges_1_0_0.proto.zst"
-    assert lines[0] == "chunk 1_0_0 of layer 2, from the files of 1 chunks of layer 2"
+    assert lines[0] == "chunk 1_0_0 of layer 2, from the files of 1 chunk of layer 2"
     assert lines[1] == f"  read   {edges}  {edges.stat().st_size} B"
     # Two edges inside, one cut supervoxel, two neighbours along x and one along y; 1 and 2 are one node.
     assert "  edges  6, supervoxels 4, nodes 3" in lines
@@ -66,10 +66,13 @@ def test_a_chunk_that_cannot_be_built_shows_the_traceback(cli: Cli, dataset: Pat
 
 def test_other_input_and_chunks_not_built(cli: Cli, dataset: Path) -> None:
     assert cli("graph", "g", dataset, "--test").status == 0
-    assert "  graph  not built there" in cli("chunk", "g", dataset, "2", "0", "0", "0").out.splitlines()
-    assert "with the same cells" in cli("chunk", "g", dataset, "2", "2", "0", "0").out
+    assert (
+        "  graph  does not have this chunk yet"
+        in cli("chunk", "g", dataset, "2", "0", "0", "0").out.splitlines()
+    )
+    assert "has the same cells" in cli("chunk", "g", dataset, "2", "2", "0", "0").out
     (dataset.parent / "components" / "components_2_0_0.proto").unlink()
-    assert "with other cells: the input has changed" in cli("chunk", "g", dataset, "2", "2", "0", "0").out
+    assert "has other cells: the input has changed" in cli("chunk", "g", dataset, "2", "2", "0", "0").out
 
 
 @pytest.mark.parametrize(

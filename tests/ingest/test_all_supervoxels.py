@@ -80,7 +80,7 @@ def test_they_have_the_cells_that_edges_to_themselves_give(sample: Path, tmp_pat
     # In the table's manifest, the option decides what is expected; a resume has to name it.
     assert "--all-supervoxels True, not False" in cli.refused("graph", "graph", sample, "--resume", *place)
     outcome = cli("chunk", "graph", sample, "2", "1", "0", "0", *place)
-    assert "built there, with the same cells" in outcome.out
+    assert "graph  has the same cells" in outcome.out
     # A test has the rows of the whole graph, also where neighbours have such supervoxels.
     part = cells(sample, tmp_path / "part.sqlite", "--all-supervoxels", "--test")
     assert part.items() < found.items()

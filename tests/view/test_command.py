@@ -51,7 +51,7 @@ def test_neuroglancer(built_sample: Path) -> None:
     with running("graph", built_sample, *words) as (process, link):
         assert "/v/" in link
         assert "<title>neuroglancer</title>" in requests.get(link, timeout=60).text.lower()
-        assert ended(process, signal.SIGTERM) == (0, "", "Ctrl-C ends it\n")
+        assert ended(process, signal.SIGTERM) == (0, "", "press Ctrl-C to stop\n")
 
 
 def test_a_browser_is_opened_where_there_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
