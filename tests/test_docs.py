@@ -74,7 +74,7 @@ TYPED = {
     "README.md": ["sample", "check", "graph", "status", "verify", "", ""],
     "commands.md": ["sample", "check", "graph", "graph", "status", "verify", "failures", "chunk", "python"],
     "inputs.md": ["", "graph", "verify"],
-    "plan.md": ["sample", "plan", "plan", "graph", "costs"],
+    "plan.md": ["sample", "plan", "plan", "plan", "plan", "graph", "costs"],
     "view.md": ["sample", "graph", "view", "report", "view", ""],
     "meshes.md": ["sample", "graph", "mesh", "status", "verify", "view"],
     "l2cache.md": ["sample", "graph", "l2cache", "status", ""],

@@ -158,11 +158,11 @@ def _lines(content: dict[str, Any], note: str) -> list[str]:
         lines += [
             f"    layer {layer['layer']:<3} {layer['cpu_seconds']:>10,.1f} s of CPU "
             f"{layer['wall_seconds']:>10,.1f} s {size(layer['nbytes']):>10} written, "
-            f"{size(layer['peak_bytes'])} of memory at the most"
+            f"{size(layer['peak_bytes'])} of memory at most"
             for layer in run
         ]
     if not content["jobs"] and not content["runs"]:
-        lines.append("  no run of it is known")
+        lines.append("  no runs are recorded")
     lines += ["", f"{'':<22}{'took':>14}{'planned':>14}   range"]
     for name, text in _COMPARED.items():
         took, planned = content["compared"][name]["took"], content["compared"][name]["planned"]
@@ -172,6 +172,8 @@ def _lines(content: dict[str, Any], note: str) -> list[str]:
         said = "" if planned is None else show(planned["expected"])
         between = "" if planned is None else f"{show(planned['low'])} to {show(planned['high'])}"
         lines.append(f"{text:<22}{'' if took is None else show(took):>14}{said:>14}   {between}".rstrip())
+    if all(both["planned"] is None for both in content["compared"].values()):
+        lines.append("no plan was kept with this graph (--plan FILE of graph and launch keeps one)")
     if content["dollars"]:
         lines.append("")
         for name, value in content["dollars"].items():

@@ -42,7 +42,7 @@ _SOURCES = {
     "vcpu_hours": f"{CHUNK_MILLISECONDS} ms a chunk, {SUPERVOXEL_MICROSECONDS} us a supervoxel (make bench), "
     f"{CELL_MICROSECONDS} us a cell (make bench-sink), {BEAM_SHARE:.0%} on top for Apache Beam and the "
     f"network; raw agglomeration {RAW_FACTOR:.0f} times as much a chunk and supervoxel (docs/performance.md)",
-    "node_hours": f"{NODE_ROWS:,} rows a second a node with SSD, {LEAST_NODE_ROWS:,} at the least "
+    "node_hours": f"{NODE_ROWS:,} rows a second a node with SSD, {LEAST_NODE_ROWS:,} at least "
     "(https://cloud.google.com/bigtable/docs/performance)",
     "storage_bytes": "the sample's cells, compressed with zstd; Bigtable's own compression is not "
     "documented, and may be nothing at all",

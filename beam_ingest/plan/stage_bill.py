@@ -163,7 +163,7 @@ def _sources(sampler: VoxelSampler) -> dict[str, str]:
     }
     if sampler.writes_cells:
         sources["node_hours"] = (
-            f"{NODE_ROWS:,} rows a second a node with SSD, {LEAST_NODE_ROWS:,} at the least "
+            f"{NODE_ROWS:,} rows a second a node with SSD, {LEAST_NODE_ROWS:,} at least "
             "(https://cloud.google.com/bigtable/docs/performance)"
         )
     return sources

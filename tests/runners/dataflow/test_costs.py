@@ -81,7 +81,7 @@ def test_metrics_that_cannot_be_read(
     cli: Cli, cloud: DataflowEndpoint, remote: Path, graph_id: str, settings: Path
 ) -> None:
     start_job(make_job(graph_id, Dataset.from_file(remote), _place(remote, graph_id)))
-    assert "no run of it is known" in cli("costs", graph_id, remote, f"--settings={settings}").out
+    assert "no runs are recorded" in cli("costs", graph_id, remote, f"--settings={settings}").out
     missing = settings.with_name("none.json")
     assert "no such file" in cli.refused("costs", graph_id, remote, f"--settings={missing}")
 
