@@ -206,7 +206,7 @@ def test_grid_of_one_chunk(cli: Cli, dataset: Path) -> None:
     change(dataset, "graph_config.CHUNK_SIZE", [256, 128, 128])
     line = refused(cli, dataset)
     assert line.startswith(f"{dataset}: the volume is one single chunk, ")
-    assert line.endswith("choose a smaller graph_config.CHUNK_SIZE")
+    assert line.endswith("take more chunks, or a smaller CHUNK_SIZE")
 
 
 def test_watershed_without_info(cli: Cli, dataset: Path) -> None:

@@ -103,6 +103,7 @@ def _first_sight(arguments: argparse.Namespace, server: GraphServer) -> tuple[Id
         roots = scene.selected(tree, arguments.root)
     if arguments.position:
         x, y, z = arguments.position
+        scene.check_position(served, (x, y, z))
         return roots, (x, y, z)
     known = [at for at, root in enumerate(objects.roots.tolist()) if root == roots[0]] if roots.size else []
     if not known:

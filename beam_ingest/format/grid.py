@@ -79,7 +79,7 @@ class ChunkGrid:
         if max(self.chunks) == 1:
             raise ConfigError(
                 "the volume is one single chunk, which makes a graph without layers that no "
-                "PyChunkedGraph server opens: choose a smaller graph_config.CHUNK_SIZE"
+                "PyChunkedGraph server opens: take more chunks, or a smaller CHUNK_SIZE"
             )
         if not 1 <= self.layer_id_bits <= 32 or self.layer_count >= 1 << self.layer_id_bits:
             raise ConfigError(

@@ -206,7 +206,8 @@ def _failures(facts: Facts) -> str:
     if facts.failed is None:
         return "\n".join([*lines, "<p>No chunk has failed.</p>"])
     failed = facts.failed
-    lines.append(f'<p class="bad">{failed.count} chunks failed at layer {failed.layer}:</p>')
+    chunks = "chunk" if failed.count == "1" else "chunks"
+    lines.append(f'<p class="bad">{failed.count} {chunks} failed at layer {failed.layer}:</p>')
     lines += [f"<pre>{escape(cause)}</pre>" for cause in failed.causes]
     if failed.more:
         lines.append(f"<p>and {failed.more:,} more causes; beam-ingest failures lists all.</p>")

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from beam_ingest.arrays import Ids
+from beam_ingest.errors import ConfigError
 from beam_ingest.format.grid import Coordinates
 from beam_ingest.inputs.voxels import WatershedVoxels
 from beam_ingest.view.answers import data_url
@@ -65,6 +66,15 @@ def middle_of(served: Served) -> Position:
     """The middle of the volume, in voxels."""
     x, y, z = (o + n / 2 for o, n in zip(served.origin, served.voxels, strict=True))
     return (x, y, z)
+
+
+def check_position(served: Served, position: Position) -> None:
+    """Raise a `ConfigError` for a place, in voxels, that is not in the volume."""
+    ends = [(origin, origin + voxels) for origin, voxels in zip(served.origin, served.voxels, strict=True)]
+    if not all(low <= at <= high for at, (low, high) in zip(position, ends, strict=True)):
+        found = ", ".join(f"{at:g}" for at in position)
+        expected = ", ".join(f"{low} to {high}" for low, high in ends)
+        raise ConfigError(f"--position: expected x, y, z in {expected}, found {found}")
 
 
 def selected(tree: Hierarchy, nodes: Sequence[int]) -> Ids:

@@ -194,7 +194,7 @@ def test_what_is_not_finished_or_failed_or_cannot_be_read(cli: Cli, sample: Path
     dataset = Dataset.from_file(sample)
     page = Page(make_page(gather(dataset, "graph", store_url(dataset, "graph")), {}))
     assert "The graph is not complete" in page.text
-    assert "1 chunks failed at layer 2" in page.text
+    assert "1 chunk failed at layer 2" in page.text
     assert "edges_0_0_0.proto.zst" in page.text
     (sample.parent / "ws" / "info").write_text("{}")
     out = tmp_path / "report.html"

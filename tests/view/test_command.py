@@ -54,6 +54,11 @@ def test_neuroglancer(built_sample: Path) -> None:
         assert ended(process, signal.SIGTERM) == (0, "", "press Ctrl-C to stop\n")
 
 
+def test_a_position_outside_the_volume(built_sample: Path, cli: Cli) -> None:
+    line = cli.refused("view", "graph", built_sample, "--no-browser", "--position", "1", "2", "-3")
+    assert line == "--position: expected x, y, z in 0 to 64, 0 to 32, 0 to 32, found 1, 2, -3"
+
+
 def test_a_browser_is_opened_where_there_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
