@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.once import made_once
 from tests.terraform.module import SOURCE, Module, blocks, missing, sources, table
 
 Messages = list[dict[str, Any]]
@@ -29,16 +28,6 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Module:
 def schemas(module: Module) -> dict[str, Any]:
     """What the provider says of each kind of resource."""
     return module.schemas()
-
-
-@pytest.fixture(scope="session")
-def tested(module: Module, tmp_path_factory: pytest.TempPathFactory) -> Messages:
-    """What the module's own tests say."""
-    said = made_once(
-        tmp_path_factory, "terraform.json", lambda path: path.write_text(json.dumps(module.test()))
-    )
-    messages: Messages = json.loads(said.read_text())
-    return messages
 
 
 def errors(messages: Messages) -> list[str]:
@@ -86,7 +75,7 @@ def test_everything_names_its_project(schemas: dict[str, Any]) -> None:
                     assert attribute(content, name), (kind, name)
 
 
-def test_its_own_tests_pass(tested: Messages) -> None:
+def its_own_tests_pass(tested: Messages) -> None:
     assert not errors(tested), "\n".join(errors(tested))
     (summary,) = (message["test_summary"] for message in tested if message["type"] == "test_summary")
     runs = sum(len(re.findall(r"^run ", p.read_text(), re.M)) for p in SOURCE.glob("tests/*.tftest.hcl"))
@@ -193,7 +182,7 @@ def grant(resource: dict[str, Any], roles: dict[str, str]) -> tuple[str, str, st
     return who[values["member"]], where, roles.get(values["role"], f"`{values['role']}`")
 
 
-def test_no_account_may_do_more_than_the_readme_says(tested: Messages) -> None:
+def no_account_may_do_more_than_the_readme_says(tested: Messages) -> None:
     made = resources(states(tested)["roles"])
     # A custom role is told by what it allows.
     custom = {
@@ -211,13 +200,13 @@ def test_no_account_may_do_more_than_the_readme_says(tested: Messages) -> None:
     assert len(rows) == len(grants)
 
 
-def test_there_are_no_keys_no_jobs_and_no_other_accounts(tested: Messages) -> None:
+def there_are_no_keys_no_jobs_and_no_other_accounts(tested: Messages) -> None:
     made = [(found["type"], found["name"]) for state in states(tested).values() for found in resources(state)]
     assert {name for kind, name in made if kind == "google_service_account"} == {"worker", "launcher"}
     assert not [kind for kind, _ in made if "key" in kind or "dataflow" in kind]
 
 
-def test_everything_that_can_be_labelled_is(tested: Messages, schemas: dict[str, Any]) -> None:
+def everything_that_can_be_labelled_is(tested: Messages, schemas: dict[str, Any]) -> None:
     labelled = set()
     for state in states(tested).values():
         for found in resources(state):
@@ -233,7 +222,7 @@ def test_everything_that_can_be_labelled_is(tested: Messages, schemas: dict[str,
     }
 
 
-def test_everything_is_in_the_region(tested: Messages) -> None:
+def everything_is_in_the_region(tested: Messages) -> None:
     placed = set()
     for state in states(tested).values():
         region = state["outputs"]["region"]["value"]
@@ -245,6 +234,16 @@ def test_everything_is_in_the_region(tested: Messages) -> None:
             if places:
                 placed.add(found["type"])
     assert {"google_bigtable_instance", "google_compute_subnetwork", "google_storage_bucket"} <= placed
+
+
+def test_its_own_tests_and_what_they_make(module: Module, schemas: dict[str, Any]) -> None:
+    """In one test, for which one process waits."""
+    tested = module.test()
+    its_own_tests_pass(tested)
+    no_account_may_do_more_than_the_readme_says(tested)
+    there_are_no_keys_no_jobs_and_no_other_accounts(tested)
+    everything_that_can_be_labelled_is(tested, schemas)
+    everything_is_in_the_region(tested)
 
 
 def test_every_variable_is_used() -> None:
