@@ -161,7 +161,7 @@ class Summary:
         more = f" and {self.above} at layer {self.layer + 1}" if self.above else ""
         lines.append(
             f"{count} of {total} chunks failed at layer {self.layer}{more}{alike}; `{listed}` lists them; "
-            "fix the input and run the same command with --resume"
+            "fix the input and run the same command with --resume, without --overwrite"
         )
         return lines
 

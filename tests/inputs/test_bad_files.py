@@ -45,7 +45,8 @@ def failures(cli: Cli, dataset: Path, *options: str) -> list[str]:
     *lines, last = outcome.errors
     assert re.fullmatch(
         r"beam-ingest: \d+ of \d+ chunks failed at layer \d(, all in the same way)?; "
-        "`beam-ingest failures g [^`]*` lists them; fix the input and run the same command with --resume",
+        "`beam-ingest failures g [^`]*` lists them; "
+        "fix the input and run the same command with --resume, without --overwrite",
         last,
     )
     return lines

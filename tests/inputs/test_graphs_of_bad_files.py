@@ -113,7 +113,7 @@ def test_all_bad_files_of_a_layer_are_reported_at_once(
     assert lines[5:] == ["... and 2 more"]
     assert last == (
         f"beam-ingest: 6 of 16 chunks failed at layer 2; `beam-ingest failures g {dataset}` lists them; "
-        "fix the input and run the same command with --resume"
+        "fix the input and run the same command with --resume, without --overwrite"
     )
     status = cli("status", "g", dataset, "--json").json
     assert status["failed"] == len(names)

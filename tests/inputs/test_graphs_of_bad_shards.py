@@ -30,7 +30,8 @@ def failures(cli: Cli, dataset: Path, *options: str) -> list[str]:
     assert "Traceback" not in outcome.err
     assert re.fullmatch(
         r"beam-ingest: \d+ of 16 chunks failed at layer 2(, all in the same way)?; "
-        "`beam-ingest failures g [^`]*` lists them; fix the input and run the same command with --resume",
+        "`beam-ingest failures g [^`]*` lists them; "
+        "fix the input and run the same command with --resume, without --overwrite",
         outcome.errors[-1],
     )
     return outcome.errors
