@@ -56,4 +56,4 @@ class StepsDisplay:
                 line = f"layer {layer}: {done:,}{'' if total is None else f' / {total:,}'} chunks"
         if not self._console.is_terminal and time.monotonic() - self._told >= _SECONDS_OF_LINES:
             self._told = time.monotonic()
-            print(line or "no chunk is done yet", file=self._console.file, flush=True)
+            print(line or "no chunks are done yet", file=self._console.file, flush=True)
