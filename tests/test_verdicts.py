@@ -135,6 +135,7 @@ def test_one_verdict(
         assert verdicts(dataset) in ([0, 0, 0], [1, 1, 1])
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("coords", [(0, 0, 1), (1, 0, 1), (2, 1, 0)], ids=str)
 def test_an_id_missing_in_one_chunks_components(coords: Coords, dataset: Path) -> None:
     """Of an object that has other edges to the same chunks: every partner is known, and one edge is not."""
@@ -183,6 +184,7 @@ def test_active_edges_are_reported(cli: Cli, dataset: Path) -> None:
     assert (counts["active edges between chunks"], counts["edges between chunks"]) == (12, 20)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("lost", ["absent", "empty", "another folder"])
 def test_no_component_at_all(lost: str, cli: Cli, dataset: Path) -> None:
     for file in (dataset.parent / "components").iterdir():

@@ -86,6 +86,7 @@ def test_files_are_counted(cli: Cli, sample: Path) -> None:
         assert counts[f"{kind} files"] == sum(name.startswith(kind) for name in names), kind
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.shared_data
 @pytest.mark.parametrize("options", [(), (ALL,), ("--raw",), ("--raw", ALL)], ids=" ".join)
 def test_real_data(cli: Cli, tmp_path: Path, options: tuple[str, ...]) -> None:

@@ -21,6 +21,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "options", [(), ("--raw",), ("--graph-version=2",)], ids=["proto", "raw", "version 2"]
 )
@@ -75,6 +76,7 @@ def test_other_input_and_chunks_not_built(cli: Cli, dataset: Path) -> None:
     assert "has other cells: the input has changed" in cli("chunk", "g", dataset, "2", "2", "0", "0").out
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("chunk", "said"),
     [

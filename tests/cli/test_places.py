@@ -116,6 +116,7 @@ def test_components_that_cannot_be_meant_as_absent(cli: Cli, dataset: Path, name
     assert name in outcome.err
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("form", ["file://rel", "file://~", "~"])
 def test_places_in_the_dataset_file(
     cli: Cli, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str

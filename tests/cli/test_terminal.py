@@ -39,6 +39,7 @@ def on_terminal(*words: str | Path, **environment: str) -> tuple[int, str]:
     return process.wait(), shown.decode()
 
 
+@pytest.mark.slow
 def test_check_and_verify_show_layers_and_a_verdict_in_colour(cli: Cli, dataset: Path) -> None:
     assert cli("graph", "g", dataset).status == 0
     status, shown = on_terminal("check", dataset, "--all")

@@ -15,6 +15,7 @@ from tests.oracle.datasets import load
 from tests.oracle.graph import build
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("raw", [[], ["--raw", "--overwrite"]], ids=["proto", "raw"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_builder_writes_these_cells(tmp_path: Path, version: int, raw: list[str]) -> None:

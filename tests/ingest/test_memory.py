@@ -98,6 +98,7 @@ def kernel_bytes(edges: int, nodes: int) -> int:
     return edges * KERNEL_BYTES_PER_EDGE + nodes * KERNEL_BYTES_PER_NODE
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("edges", [20_000, 500_000])
 @pytest.mark.parametrize("per_node", [1.5, 4, 24])
 def test_the_memory_of_a_group_follows_its_edges_and_nodes(edges: int, per_node: float) -> None:
@@ -140,6 +141,7 @@ def test_the_memory_of_groups_of_tissue(tissue: IngestJob) -> None:
         assert peak + held < PEAK_BYTES_PER_EDGE * edges + 2 * _SMALL
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_chunk_of_layer_2(tissue: IngestJob) -> None:
     builder, chunks = Builder(tissue), [(1, 1, 1)]
     contents = builder.read(chunks)

@@ -42,6 +42,7 @@ def counted_from_0() -> OracleDataset:
     return OracleDataset(GRID, chunks)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("version", [2, 3])
 def test_segments_that_begin_at_0(cli: Cli, tmp_path: Path, version: int) -> None:
     small = counted_from_0()

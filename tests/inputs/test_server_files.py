@@ -108,6 +108,7 @@ def test_what_is_no_edges_file_is_kept_too(cli: Cli, written: Path) -> None:
     assert edges(written).read_bytes() == b"hello"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("options", [(), ("--overwrite",)])
 def test_no_raw_file_is_no_reason_to_lose_one(cli: Cli, written: Path, options: tuple[str, ...]) -> None:
     """AGGLOMERATION may name the wrong folder: then nothing is removed, asked for or not."""

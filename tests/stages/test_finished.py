@@ -49,6 +49,7 @@ def test_nodes_of_chunks_are_those_in_the_rows(built: Path, store: Store) -> Non
     assert read_chunk_nodes(store, _GRID, (900, 0, 0))[1].size == 0
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "change", ["x'00'", "x'0000000000000001'", "x'0900000400000002'"], ids=["short", "above", "elsewhere"]
 )

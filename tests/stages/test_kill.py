@@ -92,6 +92,7 @@ def test_killed_before_there_is_a_manifest(cli: Cli, sample: Path, sample_cells:
     assert graph_cells(sample) == sample_cells
 
 
+@pytest.mark.slow
 def test_a_worker_process_is_killed(
     cli: Cli, sample: Path, sample_cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_chunks_that_are_taken_back_are_not_counted(cli: Cli, dataset: Path) -> 
     assert own(dataset) == undisturbed
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.usefixtures("every_layer")
 @pytest.mark.parametrize("key", [b"beam_ingest/done/02/%020d", b"beam_ingest/layers/02"])
 def test_wrong_counts_are_found(cli: Cli, dataset: Path, key: bytes) -> None:

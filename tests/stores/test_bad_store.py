@@ -286,6 +286,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_real_disk_full(cli: Cli, sample: Path, sample_cells: Cells, small_disk: Path) -> None:
     """With worker processes, whose errors come from elsewhere."""

@@ -17,7 +17,7 @@ def test_damages_are_dozens() -> None:
     assert {function.__module__ for _, function in DAMAGES.values()} == {file.__name__ for file in FILES}
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_found_and_named(name: str, good: Graph, tmp_path: Path) -> None:
     kind, plant = DAMAGES[name]

@@ -57,6 +57,7 @@ STRAY_KEYS = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("column", [("0", b"parents"), ("0", b"counts"), ("1", b"counter"), ("7", b"x")])
 def test_stray_rows_are_found_wherever_they_are(
     column: tuple[str, bytes], good: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -65,6 +65,7 @@ def test_options_named_in_passing_exist() -> None:
         parse(["launch", "g", "d.yml", option, *value])
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.external
 @pytest.mark.parametrize("command", of("gcloud"), ids=" ".join)
 def test_gcloud_knows_it(command: list[str], tmp_path: Path) -> None:

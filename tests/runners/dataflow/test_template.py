@@ -141,6 +141,7 @@ def test_regexes(name: str, good: str, bad: str) -> None:
     assert not re.fullmatch(rule, bad)
 
 
+@pytest.mark.slow
 def test_gcloud_takes_the_template(gcloud: Gcloud, storage: StorageEmulator, tmp_path: Path) -> None:
     """``make template`` but for the image, which takes a docker engine: the file is where launches look."""
     settings = tmp_path / "build" / "settings.json"
@@ -194,6 +195,7 @@ def test_rolling_back_to_an_earlier_template(
     assert storage.read(f"gs://{BUCKET}/templates/beam_ingest.json") == b"first"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("builder", "program", "asked"), [("cloud", "gcloud", "builds submit"), ("docker", "docker", "build ")]
 )

@@ -16,6 +16,7 @@ from tests.l2cache.test_l2cache import ARRAYS, SCALARS, check_golden, golden_dat
 PROJECT, INSTANCE = "project", "instance"
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_real_sample_is_pcgl2caches(
     emulator: Emulator, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -62,6 +62,7 @@ def test_a_table_without_our_manifest_is_kept(
     assert cells(emulator, graph) == before
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("key", "family", "named"),
     [

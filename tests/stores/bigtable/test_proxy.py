@@ -250,6 +250,7 @@ def test_rate_limits_go_to_clients_that_announce_it(emulator: Emulator, announce
         assert proxy.injected[Fault.RATE_LIMIT] == announced
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_everything_at_once(emulator: Emulator, seed: int) -> None:
     keys = [b"%d" % n for n in range(240)]

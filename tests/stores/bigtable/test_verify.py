@@ -32,6 +32,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [slow(2), 3])
 def test_graphs_in_bigtable(
     emulator: Emulator, dataset: Path, version: int, monkeypatch: pytest.MonkeyPatch, capsys: Capture
