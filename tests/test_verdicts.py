@@ -151,6 +151,7 @@ def test_an_id_missing_in_one_chunks_components(coords: Coords, dataset: Path) -
     assert verdicts(dataset) == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_components_of_each_chunk_alone(cli: Cli, tmp_path: Path) -> None:
     """Many edges between chunks, none of them active: refused, unless the dataset file allows it."""
     chunks = {}

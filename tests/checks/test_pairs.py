@@ -46,7 +46,7 @@ def mismatches(dataset: OracleDataset) -> tuple[list[Asymmetry], Findings]:
         return found, findings
 
 
-@examples(10)
+@examples(5)
 @given(datasets())
 def test_sound_datasets(dataset: OracleDataset) -> None:
     found, findings = mismatches(dataset)
@@ -54,7 +54,7 @@ def test_sound_datasets(dataset: OracleDataset) -> None:
     assert findings.problems == {}
 
 
-@examples(10)
+@examples(5)
 @given(datasets(), st.randoms(use_true_random=False))
 def test_one_edge_taken_out_of_one_file(dataset: OracleDataset, draw) -> None:  # type: ignore[no-untyped-def]
     leaving = [

@@ -123,6 +123,7 @@ def test_python_m_is_the_same_command() -> None:
     assert re.fullmatch(r"beam-ingest \d+\.\d+\.\d+\n", done.stdout)
 
 
+@pytest.mark.slow
 def test_the_transform_in_somebody_elses_pipeline(dataset: Path, tmp_path: Path) -> None:
     import apache_beam as beam
 

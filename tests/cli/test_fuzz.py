@@ -282,6 +282,7 @@ def told_of(dataset: Path) -> None:
     told("graph", "g", dataset, "--resume", "--require-files")  # other options: the comparison alone
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     prefix=st.sampled_from([MANIFEST, PROGRESS, FAILED]),

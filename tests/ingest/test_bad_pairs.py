@@ -156,6 +156,7 @@ def test_resume_with_other_input_than_a_graph_was_begun_with(
     assert graph_cells(dataset) == small_cells
 
 
+@pytest.mark.slow
 def test_fixing_a_contradiction_takes_back_the_blocks_around_it_alone(cli: Cli, tmp_path: Path) -> None:
     """One object along a row of 32 chunks: 16 blocks, of which one has a file that its neighbour belies."""
     grid = Grid((32, 1, 1))

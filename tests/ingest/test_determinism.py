@@ -49,6 +49,7 @@ def test_local_runs_write_the_same_cells(
     assert_same(dataset, expected, options, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_grid_of_several_slabs_gives_the_same_cells(
     dataset: Path, expected: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

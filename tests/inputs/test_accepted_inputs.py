@@ -110,6 +110,7 @@ def spoken(cli: Cli, dataset: Path, *options: str) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_pychunkedgraphs_keys_for_raw_input(cli: Cli, sample: Path) -> None:
     text = sample.read_text()
     agglomeration = next(line for line in text.splitlines() if "AGGLOMERATION:" in line)

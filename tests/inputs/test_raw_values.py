@@ -153,6 +153,7 @@ def test_a_million_records_of_one_payload() -> None:
 # Whole runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -121,6 +121,7 @@ def test_no_raw_file_is_no_reason_to_lose_one(cli: Cli, written: Path, options: 
     assert files(written) == before
 
 
+@pytest.mark.slow
 def test_files_are_read_and_written_a_block_at_a_time(
     cli: Cli, written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

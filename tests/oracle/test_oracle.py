@@ -242,6 +242,7 @@ def test_nodes_are_those_of_the_rule_layer_by_layer(dataset: OracleDataset) -> N
     assert set(rows) == parents_layer_by_layer(build_graph(dataset))
 
 
+@pytest.mark.slow
 @repeatable
 @given(datasets())
 def test_segments_and_counters(dataset: OracleDataset) -> None:

@@ -16,6 +16,7 @@ from tests.graphs import comparable, ingest, pinky256, prism
 from tests.runners.flink.page import commands, with_options
 
 
+@pytest.mark.slow
 def test_local_commands_of_the_page(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     local = [words for words in commands("beam-ingest") if "--runner" not in " ".join(words)]

@@ -88,6 +88,7 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     return Sample(SPECS[0], folder, write_sample(folder, SPECS[0], processes=1))
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(1)
 def test_ids_lie_in_their_chunks(sample: Sample) -> None:
     assert sample.volume.shape == sample.spec.volume_size

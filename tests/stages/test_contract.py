@@ -73,6 +73,7 @@ def test_only_the_chunks_of_a_test(dataset: Path, store: Path) -> None:
     assert counted(store) == expected(chunks)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(dataset: Path, store: Path) -> None:
     gate = Gate(dataset.parent / "edges" / "edges_2_0_0.proto.zst")
     try:

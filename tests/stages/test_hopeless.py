@@ -14,6 +14,7 @@ from tests.oracle.datasets import Grid, OracleDataset, write
 GRID = Grid((16, 16, 8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, slow(2)])
 def test_a_dataset_of_which_nothing_can_be_built(cli: Cli, tmp_path: Path, workers: int) -> None:
     dataset = write(OracleDataset(GRID), tmp_path / "dataset")

@@ -49,6 +49,7 @@ def test_status_is_the_same_either_way(cli: Cli, dataset: Path, monkeypatch: pyt
     assert cli("verify", "g", dataset).status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_layer")
 def test_a_resumed_run_writes_the_same_rows(cli: Cli, dataset: Path) -> None:
     file = dataset.parent / "edges" / "edges_1_0_1.proto.zst"

@@ -87,6 +87,7 @@ def test_graphs_of_random_datasets(dataset: OracleDataset, version: int, seed: i
         assert found.counts["cells"] == len(of_the_graph(read_cells(store)))
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
     "options", [slow(()), ("--raw",), slow(("--test",)), slow(("--raw", "--test"))], ids=" ".join
@@ -105,6 +106,7 @@ def test_graphs_of_the_real_sample(options: tuple[str, ...], tmp_path: Path, cli
         assert (counts["nodes at layer 2"], counts["nodes at layer 3"], counts["roots"]) == (1_092, 270, 538)
 
 
+@pytest.mark.slow
 def test_written_files_are_compared(sample_dataset: Path, tmp_path: Path, cli: Cli) -> None:
     """A raw ingest's edges and components, which servers read when they split."""
     dataset = shutil.copytree(sample_dataset.parent, tmp_path / "sample") / "dataset.yml"

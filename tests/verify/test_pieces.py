@@ -22,6 +22,7 @@ def test_a_graph_of_many_pieces(piece: int, good: Graph, cli: Cli, monkeypatch: 
     assert (found.status, found.json) == (0, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("at", [0, -1])
 def test_roots_at_the_ends_of_pieces_are_looked_at(

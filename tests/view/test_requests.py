@@ -277,6 +277,7 @@ def test_what_is_kept_is_bounded(server: GraphServer, built_sample: Path) -> Non
     assert small.cached_bytes > 4_000
 
 
+@pytest.mark.slow
 def test_several_hundred_requests_at_once(client: Client, server: GraphServer, built_sample: Path) -> None:
     with open_graph(built_sample, "graph") as reader:
         supervoxels = np.concatenate(list(reader.nodes(1)))[:300]

@@ -49,6 +49,7 @@ def test_bits_hold_the_grid() -> None:
         assert spatial_bits(Extent((voxels, 64, 64), (0, 0, 0), (8, 8, 8)), (64, 64, 64)) == bits
 
 
+@pytest.mark.slow
 def test_every_command_takes_what_prepare_chose(tmp_path: Path, cli: Cli) -> None:
     supervoxels, segmentation = make_volumes((24, 15, 19))
     volumes: dict[str, Any] = {

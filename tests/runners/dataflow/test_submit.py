@@ -332,6 +332,7 @@ def ram_of_layers(pipeline: beam_runner_api_pb2.Pipeline) -> dict[str, int]:
     return asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "layers"),
     [
@@ -391,6 +392,7 @@ def test_a_refused_job_costs_no_graph(
     assert read_manifest(open_store(f"bigtable:{PROJECT}/{INSTANCE}/{graph_id}/")) == before
 
 
+@pytest.mark.slow
 def test_a_job_whose_table_cannot_be_made_is_cancelled(
     cli: Cli, remote: Path, graph_id: str, dataflow: DataflowEndpoint, clusters: ClustersProxy
 ) -> None:

@@ -80,6 +80,7 @@ def test_an_instance_of_one_cluster(
         assert cli("graph", "routed-default", dataset, STORE).status == 0
 
 
+@pytest.mark.slow
 def test_what_may_not_be_looked_up_is_not_checked(cli: Cli, dataset: Path, proxy: ProfilesProxy) -> None:
     proxy.refusal = grpc.StatusCode.PERMISSION_DENIED
     unchecked = checked(cli, dataset, STORE, status=0)["not_checked"]
