@@ -1,4 +1,4 @@
-"""What is made once for all processes that test: samples, graphs, and what slow programs print."""
+"""What is made once for all processes that test, such as a graph that many tests only read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pipelines in this process in a fourth of the time: what Beam asks again and again is answered once.
+"""Small pipelines in this process in less time: what Beam asks again and again is answered once.
 
 Most of a small pipeline goes into questions. Which state does a DoFn have, which parameters a method, does
 its source return what it should yield? What are the options (each of 400 views makes a parser)? Where was
